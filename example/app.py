@@ -1,0 +1,85 @@
+"""The application: settings in, an ASGI app out, with everything it needs opened at the start and closed at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import CapacityLimiter
+from fastapi import FastAPI
+
+from example import __version__, log
+from example.config import Settings
+from example.core import open_core
+from example.db import LoopReader
+from example.environments.host import Host
+from example.lifecycle.reconciling import reconcile_all
+from example.nix.runtime import NixRuntime
+from example.web import docs_pages, errors, openapi
+from example.web.api import environments, jobs, packages, system, tokens
+from example.web.gate import TokenGate
+from example.web.request_log import RequestLog
+from example.web.services import Services
+
+PREFIX = "/api/v1"
+LARGEST_BODY = 1024 * 1024
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service for these settings. Nothing is opened before its lifespan begins."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        log.configure(settings)
+        services = await asyncio.to_thread(open_services, settings)
+        app.state.services = services
+        try:
+            yield
+        finally:
+            await asyncio.gather(*services.background, return_exceptions=True)
+            await asyncio.to_thread(close_services, services)
+
+    app = FastAPI(
+        title="Package Master",
+        version=__version__,
+        description=openapi.DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=LARGEST_BODY,
+        redirect_slashes=False,
+    )
+    app.include_router(system.root)
+    for routes in (system.api, packages.routes, jobs.routes, environments.routes, tokens.routes):
+        app.include_router(routes, prefix=PREFIX)
+    docs_pages.install(app)
+    openapi.install(app)
+    errors.install(app)
+    app.add_middleware(TokenGate)
+    app.add_middleware(RequestLog)
+    return app
+
+
+def open_services(settings: Settings) -> Services:
+    """Open everything, record what a kill may have left unsaid about environments, and begin to take jobs.
+
+    Raises:
+        example.errors.SchemaMismatch: another release's database, or another SECRET_KEY's.
+    """
+    core = open_core(settings)
+    runtime = NixRuntime.prepare(settings)
+    host = Host(runtime, runtime.environments)
+    reconcile_all(core.database, host)
+    engine = core.start_jobs() if settings.jobs_in_web else None
+    reader = LoopReader(core.database) if core.database.point_reads_in_loop else None
+    return Services(core, host, engine, reader, CapacityLimiter(settings.threads))
+
+
+def close_services(services: Services) -> None:
+    """Take no more jobs and close everything."""
+    if services.engine is not None:
+        services.engine.stop()
+    if services.reader is not None:
+        services.reader.close()
+    services.core.close()

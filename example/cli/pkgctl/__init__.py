@@ -1,0 +1,1 @@
+"""`pkgctl`: the service's command line. An HTTP client and nothing else; it imports nothing of the service."""

@@ -1,0 +1,20 @@
+"""What every server-side command does first: read the settings, or say in plain words which one is wrong."""
+
+from __future__ import annotations
+
+import sys
+
+from pydantic import ValidationError
+
+from example.config import Settings
+
+
+def settings_or_exit() -> Settings:
+    """The settings of the environment and ``.env``; ends the program with status 2 when they can't be used."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            field = ".".join(str(part) for part in problem["loc"]).upper()
+            print(f"settings: {field + ': ' if field else ''}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
+        sys.exit(2)

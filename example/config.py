@@ -1,0 +1,113 @@
+"""Settings: every value that an operator can set, read from the environment or ``.env``.
+
+Owns names, defaults and what makes a combination invalid. Documented one by one in docs/settings.md (a test checks that none is missing).
+"""
+
+from __future__ import annotations
+
+import os
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SHORTEST_SECRET_KEY = 32
+SAMPLE_SECRET_KEYS = frozenset({"change-me", "changeme", "secret", "your-secret-key", "development"})
+
+
+class AppEnv(StrEnum):
+    """Where the service runs; production refuses the conveniences of development."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(BaseSettings):
+    """All settings. Field names are the environment variables' names."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", case_sensitive=False, extra="ignore")
+
+    app_env: AppEnv = AppEnv.DEVELOPMENT
+    debug: bool = False
+    data_dir: Path = Path("data")
+    db_path: Path | None = None
+    database_url: str | None = None
+    secret_key: SecretStr | None = None
+    anonymous_tokens: Literal["loopback", "always", "never"] | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "console"] | None = None
+    threads: Annotated[int, Field(ge=1, le=64)] = 4
+
+    jobs_in_web: bool = True
+    job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
+    job_poll_seconds: Annotated[float, Field(ge=0.01, le=60)] = 0.04
+    job_retention_days: Annotated[int, Field(ge=1)] = 30
+
+    nix_pins: str = ""
+    nix_root: Path | None = None
+    nix_substituters: str = ""
+    nix_trusted_public_keys: str = ""
+    nix_sandbox_paths: str = ""
+    nix_eval_timeout: Annotated[int, Field(ge=1)] = 120
+    nix_build_timeout: Annotated[int, Field(ge=1)] = 3600
+    nix_silent_timeout: Annotated[int, Field(ge=1)] = 900
+    nix_log_limit: Annotated[int, Field(ge=1024)] = 8 * 1024 * 1024
+
+    @model_validator(mode="after")
+    def _resolve_paths(self) -> Self:
+        """Make every path absolute at once: subprocesses and workers run in other directories."""
+        self.data_dir = self.data_dir.absolute()
+        self.db_path = (self.db_path or self.data_dir / "app.db").absolute()
+        self.nix_root = self.nix_root.absolute() if self.nix_root else None
+        return self
+
+    @model_validator(mode="after")
+    def _production_needs_a_key(self) -> Self:
+        if self.app_env is AppEnv.PRODUCTION:
+            key = self.secret_key.get_secret_value() if self.secret_key else ""
+            if len(key) < SHORTEST_SECRET_KEY or key.lower() in SAMPLE_SECRET_KEYS or len(set(key)) < 8:
+                raise ValueError(
+                    f"SECRET_KEY must be set to at least {SHORTEST_SECRET_KEY} random characters when APP_ENV=production; "
+                    "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _database_url_is_usable(self) -> Self:
+        url = self.sqlalchemy_url
+        if url.get_backend_name() not in ("sqlite", "postgresql"):
+            raise ValueError(f"DATABASE_URL names {url.get_backend_name()!r}; use sqlite:///path or postgresql://…")
+        return self
+
+    @property
+    def production(self) -> bool:
+        """Whether the rules of production hold."""
+        return self.app_env is AppEnv.PRODUCTION
+
+    @property
+    def anonymous_token_rule(self) -> Literal["loopback", "always", "never"]:
+        """Who may ask for a first token without credentials (SECURITY: the first token)."""
+        return self.anonymous_tokens or ("never" if self.production else "loopback")
+
+    @cached_property
+    def sqlalchemy_url(self) -> URL:
+        """The database as SQLAlchemy takes it: ``DATABASE_URL`` on the synchronous driver, else SQLite at ``DB_PATH``."""
+        if not self.database_url:
+            return URL.create("sqlite", database=str(self.db_path))
+        try:
+            url = make_url(self.database_url)
+        except ArgumentError:
+            raise ValueError("DATABASE_URL is not a URL; use sqlite:///path or postgresql://user:password@host/name") from None
+        if url.get_backend_name() in ("postgresql", "postgres"):
+            return url.set(drivername="postgresql+psycopg")
+        return url.set(drivername="sqlite") if url.get_backend_name() == "sqlite" else url
+
+    @property
+    def nix_path(self) -> str:
+        """``NIX_PATH`` of the host: it decides whether ``<nixpkgs>`` is there."""
+        return os.environ.get("NIX_PATH", "")

@@ -1,0 +1,57 @@
+"""What every process of the service opens first, whether it serves, runs jobs, or both: the database, the key, the sources, the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from example.config import Settings
+from example.db import Database
+from example.identity.keys import check_pepper, load_pepper
+from example.jobs.engine import JobEngine
+from example.jobs.queue import JobQueue, migrate
+from example.lifecycle import builds
+from example.models import initialize
+from example.sources import Source, make_sources
+
+
+@dataclass(frozen=True)
+class Core:
+    """The collaborators that serving and working share."""
+
+    settings: Settings
+    database: Database
+    pepper: bytes
+    sources: Mapping[str, Source]
+    queue: JobQueue
+
+    def start_jobs(self) -> JobEngine:
+        """Begin to take jobs in this process."""
+        builds.set_up(builds.Workbench(self.database, self.sources, self.settings.data_dir / "locks", self.settings.nix_log_limit))
+        engine = JobEngine(self.settings, self.database, self.queue, lambda: builds.reconcile(self.database, self.queue))
+        engine.start()
+        return engine
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.queue.close()
+        self.database.close()
+
+
+def open_core(settings: Settings, *, drop_all: bool = False) -> Core:
+    """Bring the schema up to date (``drop_all``: reset it) and check that SECRET_KEY is this database's.
+
+    Raises:
+        example.errors.SchemaMismatch: another release's database, or another key's.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    initialize(settings, drop_all=drop_all)
+    database = Database(settings)
+    try:
+        migrate(database)
+        pepper = load_pepper(settings)
+        database.transact(lambda session: check_pepper(session, pepper))
+        return Core(settings, database, pepper, make_sources(settings), JobQueue(database))
+    except BaseException:
+        database.close()
+        raise

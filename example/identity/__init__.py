@@ -1,0 +1,1 @@
+"""Identity: who calls, with which token, and what they may do."""

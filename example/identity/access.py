@@ -1,0 +1,65 @@
+"""Protected rows are fetched only through here: every query starts from what the actor may see. Else: not found, the same for all reasons."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy.orm import Session
+
+from example.errors import NotFound
+from example.identity.actor import Actor
+from example.models import Environment, Job, Package
+
+
+def visible_packages(actor: Actor) -> ColumnElement[bool]:
+    """The condition that a package is the actor's to see: its workspace, and the token's resources."""
+    workspace = Package.workspace_id == actor.workspace_id
+    return and_(workspace, or_(*map(_named_like, actor.resources))) if actor.resources else workspace
+
+
+def _named_like(pattern: str) -> ColumnElement[bool]:
+    return Package.name.startswith(pattern[:-1], autoescape=True) if pattern.endswith("*") else Package.name == pattern
+
+
+def package(session: Session, actor: Actor, package_id: int, *, lock: bool = False) -> Package:
+    """One package; with ``lock`` nobody else changes it until this transaction ends.
+
+    Raises:
+        NotFound.
+    """
+    query = select(Package).where(visible_packages(actor), Package.id == package_id)
+    found = session.scalar(query.with_for_update() if lock else query)
+    if found is None:
+        raise no_package(package_id)
+    return found
+
+
+def no_package(package_id: int) -> NotFound:
+    """The one answer for a package that isn't there and for one that the actor may not see."""
+    return NotFound(f"there is no package {package_id}; list them with GET /api/v1/packages")
+
+
+def visible_jobs(actor: Actor) -> ColumnElement[bool]:
+    """The condition that a job is the actor's to see."""
+    workspace = Job.workspace_id == actor.workspace_id
+    if not actor.resources:
+        return workspace
+    return and_(workspace, Job.package_id.in_(select(Package.id).where(visible_packages(actor))))
+
+
+def job(session: Session, actor: Actor, task_id: str, *, lock: bool = False) -> Job:
+    """One job by its ``task_id``.
+
+    Raises:
+        NotFound.
+    """
+    query = select(Job).where(visible_jobs(actor), Job.task_id == task_id)
+    found = session.scalar(query.with_for_update() if lock else query)
+    if found is None:
+        raise NotFound(f"there is no job {task_id}; list them with GET /api/v1/jobs")
+    return found
+
+
+def environment(session: Session, actor: Actor, source: str, name: str) -> Environment | None:
+    """The environment of the actor's workspace, or ``None`` where it has not come into being yet."""
+    wanted = Environment.workspace_id == actor.workspace_id, Environment.source == source, Environment.name == name
+    return session.scalar(select(Environment).where(*wanted))

@@ -1,0 +1,1 @@
+"""Background jobs: DBOS does the queueing, this room starts it, watches over it and hides it."""

@@ -1,0 +1,1 @@
+"""The lifecycle: a package from created over downloaded to activated."""

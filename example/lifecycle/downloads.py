@@ -1,0 +1,133 @@
+"""The verbs of a download: ask for it, cancel it, and what the worker says of it. Each is one transaction of its caller."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from example.errors import JobFinished
+from example.identity import access
+from example.identity.actor import Actor
+from example.jobs.queue import JobQueue
+from example.lifecycle.states import Status, move
+from example.models import Job, Package, now
+from example.sources import Artifact
+
+KIND = "download"
+WORKFLOW = "download_package"
+OPEN_STATES = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Download:
+    """How a download stands: ``task_id`` is ``None`` when there is nothing left to do."""
+
+    status: Status
+    task_id: str | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a worker needs to know to do a download."""
+
+    job_id: int
+    package_id: int
+    source: str
+    name: str
+    version: str
+    attempt: int
+
+
+def start(session: Session, actor: Actor, queue: JobQueue, package_id: int) -> Download:
+    """Ask for a package to be downloaded. However many ask while it runs, there is one job: the package's row is locked until both exist.
+
+    Raises:
+        NotFound.
+    """
+    package = access.package(session, actor, package_id, lock=True)
+    if package.status in (Status.DOWNLOADED, Status.ACTIVATED):
+        return Download(Status(package.status), None)
+    if package.status == Status.DOWNLOADING:
+        return Download(Status.DOWNLOADING, package.task_id)
+    move(session, package, Status.DOWNLOADING)
+    package.task_id, package.error = str(uuid.uuid4()), None
+    session.add(
+        Job(
+            task_id=package.task_id,
+            workspace_id=package.workspace_id,
+            package_id=package.id,
+            kind=KIND,
+            label=f"{package.name} {package.version}",
+            created_by=actor.user_id,
+        )
+    )
+    queue.enqueue(session, WORKFLOW, package.task_id)
+    return Download(Status.DOWNLOADING, package.task_id)
+
+
+def cancel(session: Session, actor: Actor, task_id: str) -> Job:
+    """End a job before its time; its package is ``failed`` and can be asked for again. The engine is told after the commit.
+
+    Raises:
+        NotFound.
+        JobFinished: it has ended already.
+    """
+    access.job(session, actor, task_id)
+    _, job = _lock(session, task_id)
+    if job is None or job.state not in OPEN_STATES:
+        raise JobFinished(f"the job {task_id} has ended ({job.state if job else 'gone'}); there is nothing to cancel")
+    _end(session, task_id, state="cancelled", error=f"cancelled by {actor.username}")
+    return job
+
+
+def begin(session: Session, task_id: str) -> Work | None:
+    """A worker starts, or starts again, on a job; ``None`` when it is not wanted any more."""
+    package, job = _lock(session, task_id)
+    if job is None or job.state not in OPEN_STATES or package is None or package.task_id != task_id:
+        return None
+    job.state, job.attempts, job.started_at = "running", job.attempts + 1, job.started_at or now()
+    return Work(job.id, package.id, package.source, package.name, package.version, job.attempts)
+
+
+def succeed(session: Session, task_id: str, artifact: Artifact) -> bool:
+    """The artifact is here; ``False`` when the job was cancelled or superseded meanwhile, and nothing was changed."""
+    package = _end(session, task_id, state="succeeded", error=None)
+    if package is None:
+        return False
+    package.artifact, package.outputs = artifact.path, list(artifact.outputs)
+    package.derivation, package.pin, package.size = artifact.derivation, artifact.pin, artifact.size
+    package.downloaded_at = now()
+    return True
+
+
+def fail(session: Session, task_id: str, reason: str) -> None:
+    """The job has failed, with a reason for people. Nothing changes when it has ended already."""
+    _end(session, task_id, state="failed", error=reason)
+
+
+def open_tasks(session: Session) -> list[str]:
+    """The jobs that have not ended."""
+    return list(session.scalars(select(Job.task_id).where(Job.state.in_(OPEN_STATES))))
+
+
+def _lock(session: Session, task_id: str) -> tuple[Package | None, Job | None]:
+    """The job and its package, locked in the same order everywhere: package first."""
+    package_id = session.scalar(select(Job.package_id).where(Job.task_id == task_id))
+    package = session.scalar(select(Package).where(Package.id == package_id).with_for_update())
+    job = session.scalar(select(Job).where(Job.task_id == task_id).with_for_update().execution_options(populate_existing=True))
+    return package, job
+
+
+def _end(session: Session, task_id: str, *, state: str, error: str | None) -> Package | None:
+    package, job = _lock(session, task_id)
+    if job is None or job.state not in OPEN_STATES:
+        return None
+    job.state, job.error, job.finished_at = state, error, now()
+    if package is None or package.task_id != task_id or package.status != Status.DOWNLOADING:
+        return None
+    move(session, package, Status.FAILED if error else Status.DOWNLOADED)
+    package.error = error
+    return package

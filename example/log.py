@@ -1,0 +1,57 @@
+"""Structured logs on standard error: JSON lines in production, readable ones in development. No secret ever passes."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from typing import Any
+
+import orjson
+import structlog
+
+from example.config import Settings
+
+_TOKEN = re.compile(r"pm_pat_[0-9A-Za-z]{44,}")
+_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)[^@\s]+@")
+
+
+def redact(text: str) -> str:
+    """``text`` without tokens and passwords in addresses."""
+    return _URL_PASSWORD.sub(r"\1…@", _TOKEN.sub("pm_pat_…", text))
+
+
+def _redact_event(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    for key, value in event.items():
+        if isinstance(value, str) and ("pm_" in value or "://" in value):
+            event[key] = redact(value)
+    return event
+
+
+def configure(settings: Settings) -> None:
+    """Set up logging for this process, the standard library's included (uvicorn, SQLAlchemy, Alembic, DBOS)."""
+    as_json = (settings.log_format or ("json" if settings.production else "console")) == "json"
+    level = logging.DEBUG if settings.debug else logging.getLevelNamesMapping()[settings.log_level]
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _redact_event,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer(serializer=_dumps) if as_json else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def _dumps(event: Any, **_options: Any) -> str:
+    return orjson.dumps(event, default=str).decode()

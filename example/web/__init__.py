@@ -1,0 +1,1 @@
+"""The web adapter: says over HTTP what the domains do. Parses, authorises, calls one verb, renders."""

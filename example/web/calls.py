@@ -1,0 +1,53 @@
+"""How a handler calls a domain verb: where it runs, in which transaction, and how its result becomes bytes.
+
+Verbs are synchronous. Point reads on embedded SQLite run in the event loop; everything else in **one** thread hop that opens the session, works,
+commits and closes inside, before the answer is sent (docs/design.md has the table).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from anyio import to_thread
+from fastapi import Request, Response
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
+
+from example.web.services import services
+
+Result = TypeVar("Result")
+
+
+async def point_read(request: Request, verb: Callable[[Connection | Session], Result]) -> Result:
+    """A read by key, proven short."""
+    reader = services(request).reader
+    return verb(reader.connection) if reader is not None else await read(request, verb)
+
+
+async def read(request: Request, verb: Callable[[Session], Result]) -> Result:
+    """Any other read, in one thread hop."""
+    held = services(request)
+
+    def run() -> Result:
+        with held.core.database.read() as session:
+            return verb(session)
+
+    return await to_thread.run_sync(run, limiter=held.threads)
+
+
+async def write(request: Request, verb: Callable[[Session], Result]) -> Result:
+    """A change: one transaction, committed when this returns."""
+    held = services(request)
+    return await to_thread.run_sync(held.core.database.transact, verb, limiter=held.threads)
+
+
+async def change(request: Request, verb: Callable[[], Result]) -> Result:
+    """A change that runs subprocesses: threads of its own, so that slow ones don't hold up the rest."""
+    return await to_thread.run_sync(verb, limiter=services(request).changes)
+
+
+def render(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A view (a frozen dataclass, or a list of them) as JSON; moments in RFC 3339 with Z."""
+    return Response(orjson.dumps(value, option=orjson.OPT_UTC_Z), status, headers, media_type="application/json")

@@ -1,0 +1,142 @@
+"""The one map from errors to answers: RFC 9457 problems with a stable ``code``. Internals never reach a client."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from example import errors
+from example.db import is_disk_full
+
+STATUSES: dict[type[errors.PackageMasterError], int] = {
+    errors.Unauthenticated: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Invalid: 422,
+    errors.StorageFull: 507,
+    errors.Unavailable: 503,
+}
+REALM = 'Bearer realm="package-master"'
+SHOWN_INPUT = 100
+
+log = structlog.get_logger("example.web")
+
+
+class FieldError(BaseModel):
+    """One field that can't be used."""
+
+    field: str = Field(examples=["version"])
+    message: str = Field(examples=["version 'latest' is not a version: it starts with a digit, like 2.1.0"])
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457). ``code`` is stable; further members depend on it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str = Field(examples=["about:blank"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["there is no package 7; list them with GET /api/v1/packages"])
+    code: str = Field(examples=["not_found"])
+    request_id: str | None = Field(None, examples=["5f0c7f6f7f0a4f0d9a3a0c1f2b3d4e5f"])
+    errors: list[FieldError] | None = None
+
+
+def status_of(error: errors.PackageMasterError) -> int:
+    """The status of an error: its class's, or the nearest base's."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
+
+
+def problem(request: Request, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> Response:
+    """A problem as an answer."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
+    body["request_id"] = request.scope.get("state", {}).get("request_id")
+    headers = dict(headers or {})
+    if status == 401:
+        headers["WWW-Authenticate"] = f'{REALM}, error="{code}"' if code != "credentials_missing" else REALM
+    return Response(orjson.dumps(body | extra), status, headers, media_type="application/problem+json")
+
+
+async def on_project_error(request: Request, error: Exception) -> Response:
+    """An error of ours."""
+    assert isinstance(error, errors.PackageMasterError)
+    return problem(request, status_of(error), error.code, error.detail, **error.extra)
+
+
+async def on_validation_error(request: Request, error: Exception) -> Response:
+    """Input that doesn't fit the operation's schema: every field with its value and what is wrong."""
+    assert isinstance(error, RequestValidationError)
+    found = [{"field": _field(one["loc"]), "message": f"{one['msg']}{_shown(one)}"} for one in error.errors()]
+    detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:5])
+    return problem(request, 422, errors.Invalid.code, detail, errors=found)
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    """The router's own answers: no such path, no such method, a body that is too large."""
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    detail = str(error.detail)
+    if error.status_code == 404:
+        detail = f"there is nothing at {request.url.path[:SHOWN_INPUT]!r}; the operations are listed at /docs"
+    elif error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        detail = f"{request.method} is not possible at {request.url.path[:SHOWN_INPUT]!r}; possible: {allowed}"
+    return problem(request, error.status_code, code, detail, headers=dict(error.headers or {}))
+
+
+async def on_database_error(request: Request, error: Exception) -> Response:
+    """The database refused: full, or not there."""
+    assert isinstance(error, DBAPIError | PoolTimeout)
+    log.error("database_error", error=str(getattr(error, "orig", error))[:500])
+    if isinstance(error, DBAPIError) and is_disk_full(error):
+        return problem(
+            request, 507, errors.StorageFull.code, "the server's disk is full; nothing was changed. Free some space and try again"
+        )
+    if isinstance(error, DBAPIError) and not error.connection_invalidated and not _is_operational(error):
+        return await on_unexpected(request, error)
+    return problem(
+        request, 503, errors.Unavailable.code, "the database doesn't answer; nothing was changed. Try again", headers={"Retry-After": "5"}
+    )
+
+
+async def on_unexpected(request: Request, error: Exception) -> Response:
+    """A fault of ours: the log has it, the client its request id."""
+    log.error("unexpected_error", exc_info=error)
+    return problem(request, 500, "internal_error", "the server made a mistake; its log has the details under this request_id")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error as a problem."""
+    app.add_exception_handler(errors.PackageMasterError, on_project_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(DBAPIError, on_database_error)
+    app.add_exception_handler(PoolTimeout, on_database_error)
+    app.add_exception_handler(Exception, on_unexpected)
+
+
+def _is_operational(error: DBAPIError) -> bool:
+    return type(error).__name__ in ("OperationalError", "InterfaceError")
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in ("body", "query", "path")) or str(location[0])
+
+
+def _shown(one: dict[str, Any]) -> str:
+    value = one.get("input")
+    if value is None or isinstance(value, dict | list) or one["type"] == "missing":
+        return ""
+    text = repr(value)
+    return f" (got {text if len(text) <= SHOWN_INPUT else text[:SHOWN_INPUT] + '…'})"

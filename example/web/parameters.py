@@ -1,0 +1,40 @@
+"""Parameters that several operations share, and the headers of lists."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Path, Query, Request
+
+LARGEST_ID = 2**31 - 1
+
+PackageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The package's id", examples=[1])]
+TokenId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The token's id", examples=[1])]
+TaskId = Annotated[
+    str,
+    Path(
+        pattern="^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        description="The job's task_id, a UUID",
+        examples=["3f1e9a52-6f0e-4f0e-9a52-3f1e9a526f0e"],
+    ),
+]
+Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
+After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only those behind this one: the `Link` header of a page has it")]
+
+
+def page_headers(request: Request, *, limit: int, returned: int, last: int | None, total: int) -> dict[str, str]:
+    """``X-Total-Count``, and ``Link: rel="next"`` (RFC 8288) when there may be more."""
+    headers = {"X-Total-Count": str(total)}
+    if returned == limit and last is not None:
+        url = request.url.include_query_params(after=last, limit=limit)
+        headers["Link"] = f'<{url}>; rel="next"'
+    return headers
+
+
+LIST_HEADERS = {
+    "headers": {
+        "X-Total-Count": {"description": "How many there are on all pages", "schema": {"type": "integer"}},
+        "Link": {"description": 'The next page, as `<url>; rel="next"`', "schema": {"type": "string"}},
+    }
+}
+"""What OpenAPI says of a list's headers."""

@@ -1,0 +1,90 @@
+"""Routes that declare who may use them. A route without a declared rule can't be made, so the start fails: deny by default."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute, APIRouter
+
+from example.errors import PackageMasterError, Unauthenticated
+from example.identity.actor import Actor
+from example.identity.scopes import Scope
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Who may use a route: holders of ``scope``; without one, everybody. ``anonymous`` lets callers without credentials reach the handler too."""
+
+    scope: Scope | None
+    anonymous: bool = False
+
+
+def requires(scope: Scope, *, anonymous: bool = False) -> Callable[[Endpoint], Endpoint]:
+    """Declare that an operation needs ``scope`` (``anonymous``: unless no credentials were sent at all; the handler then decides)."""
+    return _declare(Rule(scope, anonymous))
+
+
+def public(endpoint: Endpoint) -> Endpoint:
+    """Declare that everybody may use an operation."""
+    return _declare(Rule(None, anonymous=True))(endpoint)
+
+
+def _declare(rule: Rule) -> Callable[[Endpoint], Endpoint]:
+    def declare(endpoint: Endpoint) -> Endpoint:
+        cast(Any, endpoint).access_rule = rule
+        return endpoint
+
+    return declare
+
+
+class GatedRoute(APIRoute):
+    """An API route that enforces its endpoint's rule before it reads the body or a parameter."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        rule = getattr(endpoint, "access_rule", None)
+        if not isinstance(rule, Rule):
+            raise TypeError(f"{path}: {endpoint.__name__} declares no access rule; decorate it with @requires(scope) or @public")
+        self.rule = rule
+        if rule.scope is not None:
+            security: list[dict[str, list[str]]] = [{"token": []}]
+            extra = {"security": [{}, *security] if rule.anonymous else security, "x-required-scope": rule.scope.value}
+            options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **extra}
+        super().__init__(path, endpoint, **options)
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle, rule = super().get_route_handler(), self.rule
+
+        async def guarded(request: Request) -> Response:
+            enforce(rule, request.scope["state"]["identity"])
+            return await handle(request)
+
+        return guarded
+
+
+def enforce(rule: Rule, identity: Actor | PackageMasterError) -> None:
+    """Raises:
+    PackageMasterError: the identity doesn't satisfy the rule.
+    """
+    if rule.scope is None:
+        return
+    if isinstance(identity, Actor):
+        identity.require(rule.scope)
+    elif not (rule.anonymous and type(identity) is Unauthenticated):
+        raise identity
+
+
+def actor_of(request: Request) -> Actor:
+    """The actor of a route that requires one."""
+    identity = request.scope["state"]["identity"]
+    assert isinstance(identity, Actor), "the route's rule lets nobody else pass"
+    return identity
+
+
+def router(**options: Any) -> APIRouter:
+    """A router whose routes are gated."""
+    return APIRouter(route_class=GatedRoute, **options)

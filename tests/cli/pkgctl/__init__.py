@@ -1,0 +1,1 @@
+"""`pkgctl`, driven as people drive it, against a small real server."""

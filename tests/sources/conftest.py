@@ -1,0 +1,5 @@
+"""Fixtures of the source tests."""
+
+from tests.nixstore import nix_settings, nix_store
+
+__all__ = ["nix_settings", "nix_store"]

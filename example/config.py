@@ -45,7 +45,7 @@ class Settings(BaseSettings):
 
     jobs_in_web: bool = True
     job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    job_poll_seconds: Annotated[float, Field(ge=0.01, le=60)] = 0.04
+    job_poll_seconds: Annotated[float, Field(ge=0.01, le=60)] = 0.03
     job_retention_days: Annotated[int, Field(ge=1)] = 30
 
     nix_pins: str = ""

@@ -51,7 +51,7 @@ def open_core(settings: Settings, *, drop_all: bool = False) -> Core:
         migrate(database)
         pepper = load_pepper(settings)
         database.transact(lambda session: check_pepper(session, pepper))
-        return Core(settings, database, pepper, make_sources(settings), JobQueue(database))
+        return Core(settings, database, pepper, make_sources(settings), JobQueue(database, busy_pace=settings.job_poll_seconds))
     except BaseException:
         database.close()
         raise

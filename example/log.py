@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -28,10 +29,27 @@ def _redact_event(_logger: Any, _name: str, event: structlog.typing.EventDict) -
     return event
 
 
+def write_request(**fields: Any) -> None:
+    """The line of one request. As JSON it skips structlog's pipeline, which costs a tenth of a point read; otherwise it is an event like any other."""
+    for key in ("path", "client"):
+        if fields[key] is not None and "pm_" in fields[key]:
+            fields[key] = redact(fields[key])
+    if _fast_lines:
+        moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        sys.stderr.write(_dumps({"event": "request", "level": "info", "timestamp": moment, **fields}) + "\n")
+    else:
+        structlog.get_logger("example.request").info("request", **fields)
+
+
+_fast_lines = False
+
+
 def configure(settings: Settings) -> None:
     """Set up logging for this process, the standard library's included (uvicorn, SQLAlchemy, Alembic, DBOS)."""
     as_json = (settings.log_format or ("json" if settings.production else "console")) == "json"
+    global _fast_lines
     level = logging.DEBUG if settings.debug else logging.getLevelNamesMapping()[settings.log_level]
+    _fast_lines = as_json and level <= logging.INFO
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -45,7 +63,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)

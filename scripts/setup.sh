@@ -103,24 +103,24 @@ make_venv() {
 }
 
 prepare_python() {
-    local python file=requirements.txt
-    python=$(find_python)
-    up_to_date "$python" "$1" && return
+    local python=$1 wanted=$2 file=requirements.txt
+    up_to_date "$python" "$wanted" && return
     # Development dependencies are a superset: they go on top of an up-to-date runtime, and everything else starts afresh.
-    if [[ $1 == runtime || -f $VENV/setup-dev ]] || ! up_to_date "$python" runtime; then
+    if [[ $wanted == runtime || -f $VENV/setup-dev ]] || ! up_to_date "$python" runtime; then
         make_venv "$python"
     fi
-    [[ $1 == runtime ]] || file=requirements-dev.txt
+    [[ $wanted == runtime ]] || file=requirements-dev.txt
     step "installing $(grep -c '==' "$file") Python packages, a minute or so" pip install -r "$file" ||
         fail "pip could not install $file: see above"
     step 'installing the service itself' pip install --no-deps -e . || fail 'pip could not install the service: see above'
     fingerprint "$python" runtime >"$VENV/setup-runtime"
-    [[ $1 == runtime ]] || fingerprint "$python" dev >"$VENV/setup-dev"
+    [[ $wanted == runtime ]] || fingerprint "$python" dev >"$VENV/setup-dev"
 }
 
 case ${1:-} in
     runtime | dev) ;;
     *) fail 'usage: scripts/setup.sh runtime|dev' ;;
 esac
-prepare_python "$1"
+python=$(find_python)
 command -v nix-build >/dev/null || need nix-bin Nix ', or take the installer of nixos.org'
+prepare_python "$python" "$1"

@@ -14,7 +14,7 @@ from example.config import Settings
 from example.db import Database
 from example.jobs.keeper import Keeper
 from example.jobs.leases import Leases, leases_of
-from example.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, JobQueue, dbos_url
+from example.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, QUIET_PACE_SECONDS, JobQueue, dbos_url
 
 
 class JobEngine:
@@ -35,7 +35,7 @@ class JobEngine:
         DBOS.register_queue(
             QUEUE,
             worker_concurrency=self._settings.job_concurrency,
-            polling_interval_sec=self._settings.job_poll_seconds,
+            polling_interval_sec=QUIET_PACE_SECONDS,
             on_conflict="always_update",
         )
         self._keeper.start()

@@ -21,7 +21,7 @@ import structlog
 from example.config import Settings
 from example.db import Database
 from example.jobs.leases import Leases
-from example.jobs.queue import JobQueue, dbos_url
+from example.jobs.queue import HURRY_LASTS_SECONDS, JobQueue, dbos_url
 from example.models import now
 
 INTERVAL_SECONDS = 1.0
@@ -52,6 +52,7 @@ class Keeper:
         self._suspects: set[str] = set()
         self._lost_rounds = 0
         self._next_purge = time.monotonic() + PURGE_EVERY_SECONDS
+        self._quiet_since = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="job-keeper", daemon=True)
 
@@ -70,7 +71,7 @@ class Keeper:
 
     def _watch(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
-            for duty in (self._keep_lease, self._recover_the_dead, self._reconcile, self._purge):
+            for duty in (self._keep_lease, self._recover_the_dead, self._reconcile, self._set_pace, self._purge):
                 try:
                     duty()
                 except Exception as error:  # the next round tries again; a watch that dies helps nobody
@@ -98,6 +99,14 @@ class Keeper:
                 cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
             )
         self._suspects = free
+
+    def _set_pace(self) -> None:
+        """Nobody has wanted a job for a while: look less often."""
+        if not self._queue.idle():
+            self._quiet_since = time.monotonic()
+        elif time.monotonic() - self._quiet_since > HURRY_LASTS_SECONDS:
+            self._quiet_since = time.monotonic()
+            self._queue.relax()
 
     def _purge(self) -> None:
         if time.monotonic() >= self._next_purge:

@@ -24,14 +24,15 @@ LONGEST_TEXT = 2_000
 _NO_SPACE = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
 _UNWRITABLE = re.compile(r"Permission denied|Read-only file system|Operation not permitted|unable to open database file|readonly database")
 _NO_SANDBOX = re.compile(
-    r"required for sandboxing|unable to start build process|(?:private|user|mount|PID) namespace|^(?:unshare|setpriv): .*(?:permitted|denied)|"
-    r"^unshare: |^setpriv: ",
-    re.MULTILINE,
+    r"required for sandboxing|unable to start build process|(?:private|user|mount|PID) namespace|^(?:unshare|setpriv): ", re.MULTILINE
 )
 _OFFLINE = re.compile(r"unable to download|Couldn't resolve host|Could not resolve host|unable to check if path|cannot connect to")
 _BUILDER_FAILED = re.compile(r"(?:builder for|[Cc]annot build) '(?P<derivation>[^']*\.drv)'")
 _TIMED_OUT = re.compile(r"timed out after (?:no output for )?\d+ seconds(?P<silence> of silence)?")
 _LOG_LIMIT = re.compile(r"killed after writing more than (?P<bytes>\d+) bytes of log output")
+
+# util-linux up to 2.38 stumbles when it passes on the SIGKILL that ended its child (an OOM kill, say), and exits with 1.
+_UNSHARE_CANNOT_DIE = "unshare: sigprocmask unblock failed"
 
 
 class Kind(StrEnum):
@@ -174,4 +175,6 @@ def _killed_by(code: int, said: str) -> str | None:
     number = -code if code < 0 else code - 128 if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) else 0
     if number:
         return signal.Signals(number).name
+    if _UNSHARE_CANNOT_DIE in said:
+        return signal.SIGKILL.name
     return "interrupted" if "interrupted by the user" in said else None

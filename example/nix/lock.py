@@ -69,9 +69,9 @@ class StoreLock:
                 _pause(until)
             yield
         finally:
-            os.close(turnstile)
             if held >= 0:
                 os.close(held)
+            os.close(turnstile)
 
     def _try_shared(self) -> int | None:
         """A descriptor that holds the lock, or ``None`` while somebody has it alone or waits to."""
@@ -80,10 +80,8 @@ class StoreLock:
             if not _take(turnstile, fcntl.LOCK_SH):
                 return None
             held = self._open("lock")
-            if _take(held, fcntl.LOCK_SH):
-                return held
-            os.close(held)
-            return None
+            fcntl.flock(held, fcntl.LOCK_SH)  # never waits: who has it alone has the turnstile alone too
+            return held
         finally:
             os.close(turnstile)
 

@@ -113,14 +113,14 @@ class NixRuntime:
         """``argv`` so that it and all it starts die with the thread that spawned it, by whatever signal.
 
         The builder runs in a session of its own, out of reach of a kill of the process group; a PID namespace has no survivors. Without
-        root the namespace needs a user namespace too. Spawn from a thread that outlives the call (PR_SET_PDEATHSIG counts threads).
+        root the namespace needs a user namespace too (mapped to root, Nix would try setgroups and be refused). Spawn from a thread that outlives the call (PR_SET_PDEATHSIG counts threads).
 
         Raises:
             NixMissing: ``missing`` says what.
         """
         if problem := self.missing():
             raise NixMissing(problem)
-        user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
+        user = () if os.geteuid() == 0 else ("--user", "--map-current-user")
         namespace = (self.tool("unshare"), *user, "--pid", "--fork", "--kill-child", "--mount-proc")
         return [self.tool("setpriv"), "--pdeathsig", "KILL", *namespace, self.tool(argv[0]), *argv[1:]]
 

@@ -105,6 +105,7 @@ class NixSource:
         try:
             self.check(request.name, request.version)
             self.runtime.write()
+            report.progress(0, 0, "waiting for the store")
             async with store_lock(self.runtime.data_dir).shared_async():
                 return await self._build(what, request, report)
         except Invalid as problem:

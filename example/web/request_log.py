@@ -6,15 +6,13 @@ import re
 import time
 import uuid
 
-import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from example.identity.actor import Actor
+from example.log import write_request
 
 HEADER = b"x-request-id"
 _USABLE_ID = re.compile(rb"[A-Za-z0-9._-]{8,64}")
-
-log = structlog.get_logger("example.request")
 
 
 class RequestLog:
@@ -56,8 +54,7 @@ def _given_id(scope: Scope) -> str | None:
 def _write_line(scope: Scope, request_id: str, status: int, seconds: float) -> None:
     identity = scope["state"].get("identity")
     client = scope.get("client")
-    log.info(
-        "request",
+    write_request(
         request_id=request_id,
         method=scope["method"],
         path=scope["path"][:500],

@@ -13,6 +13,10 @@ from example.errors import PackageMasterError, Unauthenticated
 from example.identity.actor import Actor
 from example.identity.scopes import Scope
 
+PREFIX = "/api/v1"
+LARGEST_BODY = 1024 * 1024
+"""Bytes; an operation that takes uploads declares its own."""
+
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
@@ -54,6 +58,8 @@ class GatedRoute(APIRoute):
             security: list[dict[str, list[str]]] = [{"token": []}]
             extra = {"security": [{}, *security] if rule.anonymous else security, "x-required-scope": rule.scope.value}
             options["openapi_extra"] = {**(options.get("openapi_extra") or {}), **extra}
+        if {"POST", "PUT", "PATCH"} & set(options.get("methods") or ()):
+            options.setdefault("max_body_size", LARGEST_BODY)
         super().__init__(path, endpoint, **options)
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -85,6 +91,6 @@ def actor_of(request: Request) -> Actor:
     return identity
 
 
-def router(**options: Any) -> APIRouter:
-    """A router whose routes are gated."""
-    return APIRouter(route_class=GatedRoute, **options)
+def router(tag: str, *, prefix: str = PREFIX) -> APIRouter:
+    """A router whose routes are gated; ``tag`` is their heading in the documentation."""
+    return APIRouter(route_class=GatedRoute, prefix=prefix, tags=[tag])

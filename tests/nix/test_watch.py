@@ -90,7 +90,7 @@ def test_only_errors_explain_and_detail_is_left_out() -> None:
 def test_what_is_kept_is_bounded() -> None:
     watch, _, _ = watching()
     for number in range(200):
-        watch.feed(message(f"{number}" * 100_000) + b"plain\n" + line(action="start", id=number, type=105, fields=[f"/s/h-{number}.drv"]))
+        watch.feed(message(f"{number}" * 5_000) + b"plain\n" + line(action="start", id=number, type=105, fields=[f"/s/h-{number}.drv"]))
     watch.feed(b"last")
     watch.end()
     assert len(watch.errors) == len(watch.plain) == KEPT_ERRORS and max(map(len, watch.errors)) == LONGEST_KEPT

@@ -16,7 +16,6 @@ from example.config import Settings
 from example.nix.pins import Pin, parse_pins
 from example.nix.running import Ended
 from example.nix.runtime import NixRuntime
-from example.nix.watch import BuildWatch
 from example.sources import nix
 from example.sources.nix import NixSource
 from example.sources.protocol import BuildFailed, NotAvailable, SourceUnavailable
@@ -90,13 +89,7 @@ def test_forgetting_takes_the_packages_own_roots_only(nix_settings: Settings) ->
 
 
 def test_the_first_pin_that_has_the_version_wins_and_later_ones_are_not_opened(tmp_path: Path, nix_store: Path) -> None:
-    one = tmp_path / "one.nix"
-    one.write_text(f'{{ tool = (import {SETS} {{ config = {{ }}; overlays = [ ]; }}).tool // {{ version = "3.0"; first = true; }}; }}')
-    sets = {"one": tmp_path, "test": SETS, "bad": "/nowhere"}
-    (tmp_path / "default.nix").write_text("let f = ./one.nix; in { tool = (import f).tool; }")
-    os.symlink(SETS, tmp_path / "link")
-    pins = ",".join(f"{name}={path}" for name, path in sets.items())
-    settings = make_settings(tmp_path / "data", nix_root=nix_store, nix_pins=pins.replace(f"one={tmp_path}", f"one={tmp_path}/small.nix"))
+    settings = make_settings(tmp_path / "data", nix_root=nix_store, nix_pins=f"one={tmp_path}/small.nix,test={SETS},bad=/nowhere")
     (tmp_path / "small.nix").write_text(
         'let d = derivation { name = "tool-3.0"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo first > $out" ]; };'
         ' in { tool = d // { version = "3.0"; }; }'
@@ -197,16 +190,17 @@ def test_a_server_that_is_gone_makes_the_pin_unavailable(tmp_path: Path) -> None
         fetch(make_settings(tmp_path, nix_pins=pins), "tool", "1.2")
 
 
-def test_an_error_of_the_listener_is_passed_on(nix_settings: Settings) -> None:
+def test_a_timeout_of_the_listener_is_not_taken_for_the_evaluations(nix_settings: Settings) -> None:
     class Failing(Remembering):
-        def log(self, text: str) -> None:
-            raise TimeoutError("the listener's own")
+        def progress(self, done: int, expected: int, phase: str) -> None:
+            if phase == "building":
+                raise TimeoutError("the listener's own")
 
     with pytest.raises(SourceUnavailable, match="the listener's own"):
-        fetch(nix_settings, "broken-listener-never-built" if False else "coloured", report=Failing())
+        fetch(nix_settings, "tool", "3.0", report=Failing())
 
 
 def test_pins_are_parsed_before_anything_is_run(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="NIX_PINS"):
         NixSource.from_settings(make_settings(tmp_path, nix_pins="nonsense"))
-    assert parse_pins("a=/x") == (Pin("a", path="/x"),) and BuildWatch("m", Remembering()).resolution.chosen is None
+    assert parse_pins("a=/x") == (Pin("a", path="/x"),)

@@ -74,7 +74,8 @@ def _show(session: Session, answer: Answer) -> None:
     columns = ("id", "name", "version")
     rows = [[package.get(column) for column in columns] for package in environment.get("packages") or []]
     session.screen.say("packages:" if rows else "packages: none")
-    session.screen.table([column.upper() for column in columns], rows) if rows else None
+    if rows:
+        session.screen.table([column.upper() for column in columns], rows)
 
 
 def _names(owner: dict[str, Any]) -> str:

@@ -78,7 +78,8 @@ class Screen:
         """Many things, one a line."""
         cells = [[plain.line(value) for value in row] for row in rows]
         if not self.out.is_terminal:
-            _write(self.out, Text("\n".join("\t".join(row) for row in cells))) if cells else None
+            if cells:
+                _write(self.out, Text("\n".join("\t".join(row) for row in cells)))
             return
         table = Table(*headings, box=None, header_style="bold", pad_edge=False)
         for column in table.columns:

@@ -1,5 +1,6 @@
 """The live view of a job: its log above, its progress below. A terminal gets a bar, a pipe gets the log lines only."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -8,6 +9,8 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 from . import plain
 from .screen import Screen
+
+_DRAW_EVERY = 0.1  # seconds: at once, to the eye
 
 
 class View(Protocol):
@@ -32,15 +35,30 @@ class _Lines:
 
 
 class _Bar(_Lines):
+    """Collects log lines and shows them together: every write draws the bar anew, and one a line takes a second per thousand."""
+
     def __init__(self, screen: Screen, bar: Progress, task: TaskID) -> None:
         super().__init__(screen)
         self._bar = bar
         self._task = task
+        self._pending: list[str] = []
+        self._lock = threading.Lock()
+
+    def log(self, text: str) -> None:
+        with self._lock:
+            self._pending.append(text)
 
     def progress(self, job: dict[str, Any]) -> None:
         phase, done, expected = read_progress(job)
         count = f"{done}/{expected}" if expected else ""
         self._bar.update(self._task, description=phase, completed=done, total=expected or None, count=count)
+
+    def flush(self) -> None:
+        """Show what has come in."""
+        with self._lock:
+            lines, self._pending = self._pending, []
+        if lines:
+            super().log("\n".join(lines))
 
 
 @contextmanager
@@ -58,7 +76,21 @@ def live(screen: Screen) -> Iterator[View]:
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        yield _Bar(screen, bar, bar.add_task("waiting", total=None, count=""))
+        view = _Bar(screen, bar, bar.add_task("waiting", total=None, count=""))
+        ended = threading.Event()
+        flusher = threading.Thread(target=_flush_until, args=(ended, view), daemon=True)
+        flusher.start()
+        try:
+            yield view
+        finally:
+            ended.set()
+            flusher.join()
+            view.flush()
+
+
+def _flush_until(ended: threading.Event, view: _Bar) -> None:
+    while not ended.wait(_DRAW_EVERY):
+        view.flush()
 
 
 def read_progress(job: dict[str, Any]) -> tuple[str, int, int]:

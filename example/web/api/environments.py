@@ -24,7 +24,7 @@ from example.web.parameters import LARGEST_ID
 from example.web.routing import actor_of, requires, router
 from example.web.services import Services, services
 
-routes = router(tags=["environments"])
+routes = router("environments")
 PATH = f"/environments/{activations.SOURCE}/{activations.DEFAULT_ENVIRONMENT}"
 
 EXAMPLE: dict[str, Any] = {

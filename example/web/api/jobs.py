@@ -19,7 +19,7 @@ from example.web.parameters import LARGEST_ID, LIST_HEADERS, After, Limit, TaskI
 from example.web.routing import actor_of, requires, router
 from example.web.services import services
 
-routes = router(tags=["jobs"])
+routes = router("jobs")
 
 EXAMPLE: dict[str, Any] = {
     "id": 1,

@@ -21,7 +21,7 @@ from example.web.parameters import LIST_HEADERS, After, Limit, PackageId, page_h
 from example.web.routing import actor_of, requires, router
 from example.web.services import services
 
-routes = router(tags=["packages"])
+routes = router("packages")
 
 EXAMPLE: dict[str, Any] = {
     "id": 1,
@@ -172,6 +172,8 @@ async def download_package(request: Request, package_id: PackageId) -> Response:
     """Fetches or builds it in the background: 202 with the job, the same one however many ask; 200 when it is there already."""
     actor, queue = actor_of(request), services(request).core.queue
     begun = await calls.write(request, lambda session: downloads.start(session, actor, queue, package_id))
+    if begun.task_id is not None:
+        await calls.change(request, queue.hurry)
     shown = "downloaded" if begun.task_id is None else begun.status
     return render({"status": shown, "task_id": begun.task_id}, status=200 if begun.task_id is None else 202)
 

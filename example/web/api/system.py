@@ -14,11 +14,10 @@ from example import __version__
 from example.identity.scopes import LADDERS, MEANINGS, Scope
 from example.web.calls import render
 from example.web.documentation import answers
-from example.web.routing import public, router
+from example.web.routing import PREFIX, public, router
 from example.web.services import Services, services
 
-root = router(tags=["system"])
-api = router(tags=["system"])
+routes = router("system", prefix="")
 
 
 class Hello(BaseModel):
@@ -57,21 +56,21 @@ class ScopeEntry(BaseModel):
     includes: list[Scope]
 
 
-@root.get("/hello", summary="Say hello", response_model=Hello, responses=answers({"message": "Welcome to Package API"}))
+@routes.get("/hello", summary="Say hello", response_model=Hello, responses=answers({"message": "Welcome to Package API"}))
 @public
 async def hello() -> Response:
     """For a first try that everything is connected."""
     return render({"message": "Welcome to Package API"})
 
 
-@root.get("/health", summary="Is the process alive?", response_model=Health, responses=answers({"status": "ok"}))
+@routes.get("/health", summary="Is the process alive?", response_model=Health, responses=answers({"status": "ok"}))
 @public
 async def health() -> Response:
     """Answers whenever the process runs; asks nothing else. For liveness probes."""
     return render({"status": "ok"})
 
 
-@root.get(
+@routes.get(
     "/health/ready",
     summary="Can it work?",
     response_model=Readiness,
@@ -89,8 +88,8 @@ async def ready(request: Request) -> Response:
     return render({"status": "ok" if fine else "unavailable", **parts}, status=200 if fine else 503)
 
 
-@api.get(
-    "/version", summary="Which version is this?", response_model=Version, responses=answers({"version": "0.1.0", "build": "development"})
+@routes.get(
+    f"{PREFIX}/version", summary="Which version is this?", response_model=Version, responses=answers({"version": "0.1.0", "build": "development"})
 )
 @public
 async def version() -> Response:
@@ -98,8 +97,8 @@ async def version() -> Response:
     return render({"version": __version__, "build": os.environ.get("BUILD", "development")})
 
 
-@api.get(
-    "/scopes",
+@routes.get(
+    f"{PREFIX}/scopes",
     summary="The table of scopes",
     response_model=list[ScopeEntry],
     responses=answers([{"scope": "packages:publish", "meaning": "Create and publish packages", "includes": ["packages:read"]}]),

@@ -23,7 +23,7 @@ from example.web.parameters import After, Limit, TokenId, page_headers
 from example.web.routing import actor_of, requires, router
 from example.web.services import services
 
-routes = router(tags=["tokens"])
+routes = router("tokens")
 Item = TypeVar("Item")
 
 MASKED: dict[str, Any] = {

@@ -142,19 +142,15 @@ def test_an_event_that_makes_no_sense_is_an_error(run: Run, service: Service, da
 def test_an_interrupt_while_following_exits_130_and_tells_the_way_back(
     program: Callable[..., subprocess.Popen[str]], service: Service
 ) -> None:
-    running: list[subprocess.Popen[str]] = []
-
-    def interrupt() -> None:
-        process = running[0]
-        assert process.stdout is not None
-        assert process.stdout.readline() == "one\n"
-        process.send_signal(signal.SIGINT)
-        process.wait(10)
-
-    service.stream(TASK, event("log", "one"), during=interrupt)
-    running.append(program("download", "1", "--follow"))
-    _, complaint = running[0].communicate(timeout=20)
-    assert running[0].returncode == 130
+    seen = threading.Event()
+    service.stream(TASK, event("log", "one"), during=lambda: seen.wait(20))
+    process = program("download", "1", "--follow")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "one\n"
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate(timeout=20)
+    seen.set()
+    assert process.returncode == 130
     assert complaint == f"The job goes on without you. Follow it again: {AGAIN} (or stop it: pkgctl jobs cancel {TASK})\n"
 
 

@@ -1,9 +1,12 @@
 """How it looks on a terminal, and how it behaves as a program in a pipe."""
 
 import subprocess
+import threading
 from collections.abc import Callable
 
 import pytest
+
+from example.cli.pkgctl.screen import Screen
 
 from .conftest import Terminal
 from .scripted import HELLO, TASK, Service, event, job
@@ -52,6 +55,22 @@ def test_following_is_the_default_and_shows_a_bar(terminal: Terminal, service: S
     assert "5/8" in seen
     assert "\x1b[2J" not in seen
     assert seen.endswith("Downloaded hello v2.1.0\n")
+
+
+def test_a_line_of_a_build_that_goes_on_appears_at_once(terminal: Terminal, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = threading.Event()
+    write = Screen.log
+
+    def watched(screen: Screen, text: str) -> None:
+        write(screen, text)
+        shown.set()
+
+    monkeypatch.setattr(Screen, "log", watched)
+    in_time: list[bool] = []
+    service.stream(TASK, event("log", "one", retry=1), during=lambda: in_time.append(shown.wait(5)))
+    service.stream(TASK, event("end", job()))
+    assert terminal("jobs", "log", TASK, "--follow")[0] == 0
+    assert in_time[0]
 
 
 def test_no_follow_leaves_at_once(terminal: Terminal, service: Service) -> None:

@@ -46,11 +46,11 @@ rec {
   no-output = misbehaving "no-output" "true";
   sleeping = misbehaving "sleeping" "echo asleep; sleep 987";
   talking = misbehaving "talking" "while sleep 0.1; do echo still here; done";
-  flooding = misbehaving "flooding" "head -c 100000000 /dev/zero | while dd bs=65536 count=1 2>/dev/null; do :; done";
+  flooding = misbehaving "flooding" "x=flood; for i in 1 2 3 4 5 6 7 8 9 10 11; do x=$x$x; done; while :; do echo $x; done";
   chatty = misbehaving "chatty" "i=0; while [ $i -lt 3000 ]; do echo chatter $i and more and more and more; i=$((i+1)); done; mkdir $out";
   stubborn = misbehaving "stubborn" "trap '' TERM INT HUP; while :; do sleep 0.2; echo never; done";
   filling = misbehaving "filling" "mkdir $out; head -c 60000000 /dev/zero > $out/big";
-  long-line = misbehaving "long-line" "head -c 2000000 /dev/zero | while dd bs=100000 count=1 2>/dev/null; do :; done; echo; echo after; mkdir $out";
+  long-line = misbehaving "long-line" "head -c 1500000 /dev/zero; echo; echo after; mkdir $out";
   curious = misbehaving "curious" "set > $out";
   coloured = misbehaving "coloured" "printf '\\033[31mred\\033[0m\\n10%%\\r100%%\\n'; mkdir $out";
 }

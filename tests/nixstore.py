@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from example.config import Settings
-from example.nix.runtime import host_shell_paths
+from example.nix.configuration import host_shell_paths
 from example.sources.nix import NixSource
 from example.sources.protocol import Artifact, FetchRequest
 

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from example.config import Settings
+from example.nix.configuration import configuration_of
 from example.nix.lock import store_lock
-from example.nix.pins import DEMO, Pin, pins_of
+from example.nix.pins import pins_of
 
 ALLOWED_VARIABLES = (
     "PATH", "LANG", "NIX_SSL_CERT_FILE", "SSL_CERT_FILE", "SSL_CERT_DIR",
@@ -161,39 +162,3 @@ class NixRuntime:
         for folder in dead:
             shutil.rmtree(folder, ignore_errors=True)
         return len(dead)
-
-
-def configuration_of(settings: Settings, pins: Sequence[Pin]) -> str:
-    """The nix.conf for these settings.
-
-    Real package sets build as pure as this host's Nix makes them; only the bundled demo set, whose builders are shell scripts, gets the
-    host's shell.
-    """
-    paths = [*settings.nix_sandbox_paths.split(), *(host_shell_paths() if tuple(pins) == (DEMO,) else ())]
-    lines = {
-        "build-users-group": "",
-        "builders": "",
-        "substituters": _words(settings.nix_substituters),
-        "trusted-public-keys": _words(settings.nix_trusted_public_keys),
-        "sandbox": "true",
-        "sandbox-fallback": "false",
-        "extra-sandbox-paths": " ".join(paths),
-        "experimental-features": "nix-command flakes",
-        "restrict-eval": "true",
-        "allowed-uris": " ".join(pin.url for pin in pins if pin.url),
-        "allow-import-from-derivation": "false",
-    }
-    return "".join(f"{name} = {value}".rstrip() + "\n" for name, value in lines.items())
-
-
-def host_shell_paths() -> tuple[str, ...]:
-    """The host's shell, core utilities and libraries as ``sandbox-paths`` entries: what a shell script needs to build something."""
-    programs = ("sh", "mkdir", "chmod", "sleep", "cat", "cp", "ln", "touch", "head", "dd", "kill")
-    found = {f"/bin/{name}": shutil.which(name, path="/bin:/usr/bin") for name in programs}
-    libraries = (folder for folder in ("/lib", "/lib64", "/usr/lib", "/usr/lib64") if os.path.isdir(folder))
-    return (*(f"{inside}={os.path.realpath(outside)}" for inside, outside in found.items() if outside), *libraries)
-
-
-def _words(text: str) -> str:
-    """One line: a line break would start a setting of its own."""
-    return " ".join(text.split())

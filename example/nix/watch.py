@@ -30,6 +30,7 @@ from example.nix.resolution import Resolution, read_report
 
 LONGEST_LINE = 1 << 20
 LONGEST_KEPT = 4_000
+LONGEST_TAIL_LINE = 500
 TAIL_LINES = 20
 KEPT_TAILS = 16
 KEPT_ERRORS = 20
@@ -153,7 +154,7 @@ class BuildWatch:
 
     def _log_line(self, activity: int, text: str) -> None:
         if (tail := self._tails.get(self._derivations.get(activity, ""))) is not None:
-            tail.append(text[:LONGEST_KEPT])
+            tail.append(text[:LONGEST_TAIL_LINE])
         self._listener.log(f"{self._name(activity)}> {text}\n")
 
     def _message(self, level: int, text: str) -> None:

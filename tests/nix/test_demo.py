@@ -22,7 +22,9 @@ def run(*argv: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=10).stdout
 
 
-@pytest.mark.parametrize(("version", "greeting"), [("1.0.0", "hello, world"), ("2.0.0", "Hello, world!"), ("2.1.0", "Hello, wonderful world!")])
+@pytest.mark.parametrize(
+    ("version", "greeting"), [("1.0.0", "hello, world"), ("2.0.0", "Hello, world!"), ("2.1.0", "Hello, wonderful world!")]
+)
 def test_every_hello_greets(demo: Settings, version: str, greeting: str) -> None:
     program = f"{fetch(demo, 'hello', version).path}/bin/hello"
     assert run(program).strip() == greeting and run(program, "--version").strip() == f"hello {version}"

@@ -86,7 +86,14 @@ def test_no_bytes_raise(raw: bytes, prefixed: bool) -> None:
     parse(events.PREFIX + raw if prefixed else raw)
 
 
-JSON = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.lists(st.integers(-2, 9) | st.text(max_size=3), max_size=5)
+JSON = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.lists(st.integers(-2, 9) | st.text(max_size=3), max_size=5)
+)
 
 
 @unhurried

@@ -20,7 +20,9 @@ CHOSEN = {"chosen": "demo", "attribute": "hello", "derivation": DRV, "outputs": 
 
 def judge(code: int, *said: str, reports: tuple[object, ...] = (CHOSEN,), output: str = "", log: tuple[str, ...] = ()) -> tuple[Kind, str]:
     watch = BuildWatch("M", Remembering())
-    messages = [f"trace: M {json.dumps(report)}" for report in reports] + [f"error: {text}" for text in said if not text.startswith("plain:")]
+    messages = [f"trace: M {json.dumps(report)}" for report in reports] + [
+        f"error: {text}" for text in said if not text.startswith("plain:")
+    ]
     lines = [{"action": "start", "id": 1, "type": 105, "fields": [DRV]}]
     lines += [{"action": "result", "id": 1, "type": 101, "fields": [text]} for text in log]
     lines += [{"action": "msg", "level": 0, "msg": text} for text in messages]
@@ -51,8 +53,18 @@ FAILED = f"builder for '{DRV}' failed with exit code 1"
         (101, [f"Cannot build '{DRV}'. Reason: timed out after no output for 5 seconds"], Kind.TIMEOUT, "NIX_SILENT_TIMEOUT"),
         (1, [f"building of '{DRV}' killed after writing more than 100 bytes of log output"], Kind.BUILD_FAILED, "NIX_LOG_LIMIT"),
         (100, [FAILED], Kind.BUILD_FAILED, "failed to build"),
-        (100, [f"Cannot build '{DRV}'.\n Reason: builder failed with exit code 1. Permission denied"], Kind.BUILD_FAILED, "failed to build"),
-        (100, [f"builder for '{OTHER}' failed", f"1 dependencies of derivation '{DRV}' failed"], Kind.BUILD_FAILED, "its dependency zlib-1.3"),
+        (
+            100,
+            [f"Cannot build '{DRV}'.\n Reason: builder failed with exit code 1. Permission denied"],
+            Kind.BUILD_FAILED,
+            "failed to build",
+        ),
+        (
+            100,
+            [f"builder for '{OTHER}' failed", f"1 dependencies of derivation '{DRV}' failed"],
+            Kind.BUILD_FAILED,
+            "its dependency zlib-1.3",
+        ),
         (1, ["creating directory '/nix/store/.links': Permission denied"], Kind.UNAVAILABLE, "can't be written"),
         (1, ["unable to download 'https://cache/x.nar': Couldn't resolve host"], Kind.UNAVAILABLE, "check the network"),
         (1, ["something new"], Kind.BUILD_FAILED, "something new"),
@@ -67,8 +79,18 @@ def test_after_resolving(code: int, said: list[str], kind: Kind, words: str) -> 
     ("reports", "said", "kind", "words"),
     [
         ([{"available": []}], "not available", Kind.NOT_AVAILABLE, "no package of that name in demo"),
-        ([{"available": [{"version": "2.0", "pin": "demo", "attribute": "x"}]}], "not available", Kind.NOT_AVAILABLE, "versions: 2.0 (demo)"),
-        ([{"opening": "demo"}, {"matched": "demo", "attribute": "hello_2"}], "unfree", Kind.BUILD_FAILED, "(hello_2) can't be evaluated: unfree"),
+        (
+            [{"available": [{"version": "2.0", "pin": "demo", "attribute": "x"}]}],
+            "not available",
+            Kind.NOT_AVAILABLE,
+            "versions: 2.0 (demo)",
+        ),
+        (
+            [{"opening": "demo"}, {"matched": "demo", "attribute": "hello_2"}],
+            "unfree",
+            Kind.BUILD_FAILED,
+            "(hello_2) can't be evaluated: unfree",
+        ),
         ([{"opening": "demo"}], "syntax error", Kind.UNAVAILABLE, "package set 'demo' (NIX_PINS) can't be evaluated: syntax error"),
         ([], "creating directory '/nix': Read-only file system", Kind.UNAVAILABLE, "NIX_ROOT"),
         ([], "who knows", Kind.UNAVAILABLE, "who knows"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,15 @@ from pathlib import Path
 import pytest
 
 from example.nix.lock import store_lock
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from example.nix.lock import store_lock
+with store_lock(Path(sys.argv[1])).shared():
+    print("held", flush=True)
+    time.sleep(60)
+"""
 
 
 def hold_shared(folder: Path, ready: threading.Event, release: threading.Event) -> None:
@@ -85,15 +95,13 @@ def test_waiting_does_not_block_the_event_loop_and_can_be_cancelled(tmp_path: Pa
 
 
 def test_a_killed_process_frees_the_lock(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    ready, release = context.Event(), context.Event()
-    worker = context.Process(target=hold_shared, args=(tmp_path, ready, release))
-    worker.start()
-    assert ready.wait(20)
-    with pytest.raises(TimeoutError), store_lock(tmp_path).exclusive(timeout=0):
-        pass
-    worker.kill()
-    worker.join(5)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], stdout=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]
+    ) as worker:
+        assert worker.stdout and worker.stdout.readline() == b"held\n"
+        with pytest.raises(TimeoutError), store_lock(tmp_path).exclusive(timeout=0):
+            pass
+        worker.kill()
     with store_lock(tmp_path).exclusive(timeout=1):
         pass
 

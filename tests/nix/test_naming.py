@@ -24,7 +24,27 @@ def test_attribute_paths_are_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "a", "a" * 51, "1a", "-a", "--help", "a.", ".a", "a..b", "a.1", "a b", "${x}", 'a"b', "a'b", "hello\n", "a\nb", "a/b", "é2", "x" * 10_000],
+    [
+        "",
+        "a",
+        "a" * 51,
+        "1a",
+        "-a",
+        "--help",
+        "a.",
+        ".a",
+        "a..b",
+        "a.1",
+        "a b",
+        "${x}",
+        'a"b',
+        "a'b",
+        "hello\n",
+        "a\nb",
+        "a/b",
+        "é2",
+        "x" * 10_000,
+    ],
 )
 def test_nothing_else_is_a_name(name: str) -> None:
     assert not is_name(name)

@@ -80,7 +80,9 @@ def test_a_generation_that_is_not_there_is_refused(runtime: NixRuntime, profile:
 
 
 def test_readers_never_see_a_gap_while_the_profile_is_switched(nix_settings: Settings, runtime: NixRuntime, profile: Path) -> None:
-    both = [build_environment(runtime, [fetch(nix_settings, "tool", version, number).path]) for number, version in enumerate(("3.0", "1.2"))]
+    both = [
+        build_environment(runtime, [fetch(nix_settings, "tool", version, number).path]) for number, version in enumerate(("3.0", "1.2"))
+    ]
     set_profile(runtime, profile, both[0])
     seen, problems, stop = set[str](), list[Exception](), threading.Event()
 

@@ -47,7 +47,9 @@ def test_a_process_that_ignores_sigterm_is_killed_after_its_grace(monkeypatch: p
 def test_a_second_cancellation_kills_at_once() -> None:
     async def scenario() -> None:
         heard = asyncio.Event()
-        task = asyncio.create_task(follow(["sh", "-c", "trap '' TERM; echo >&2; while :; do sleep 0.1; done; : 43212"], ENV, lambda _: heard.set()))
+        task = asyncio.create_task(
+            follow(["sh", "-c", "trap '' TERM; echo >&2; while :; do sleep 0.1; done; : 43212"], ENV, lambda _: heard.set())
+        )
         await heard.wait()
         for _ in range(2):
             task.cancel()

@@ -1,4 +1,4 @@
-"""How Nix is run: configuration, environment, wrapper, and sweeping."""
+"""How Nix is run: environment, folders, wrapper, and sweeping."""
 
 from __future__ import annotations
 
@@ -11,29 +11,8 @@ from pathlib import Path
 import pytest
 
 from example.nix.lock import store_lock
-from example.nix.pins import DEMO, Pin
-from example.nix.runtime import NixMissing, NixRuntime, configuration_of, host_shell_paths
+from example.nix.runtime import NixMissing, NixRuntime
 from tests.nixstore import make_settings
-
-
-def test_the_configuration_keeps_builds_sandboxed_and_evaluation_restricted(tmp_path: Path) -> None:
-    text = configuration_of(make_settings(tmp_path, nix_sandbox_paths=""), (Pin("real", path="/nixpkgs"),))
-    assert "sandbox = true\nsandbox-fallback = false\nextra-sandbox-paths =\n" in text
-    assert "restrict-eval = true\n" in text and "allow-import-from-derivation = false\n" in text
-
-
-def test_only_the_demo_set_gets_the_hosts_shell(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, nix_sandbox_paths="/opt/tool")
-    assert "/bin/sh=" in configuration_of(settings, (DEMO,))
-    assert "extra-sandbox-paths = /opt/tool\n" in configuration_of(settings, (DEMO, Pin("real", path="/nixpkgs")))
-    assert any(path.startswith("/bin/sh=/") for path in host_shell_paths())
-
-
-def test_caches_and_url_pins_are_allowed_on_one_line_each(tmp_path: Path) -> None:
-    settings = make_settings(tmp_path, nix_substituters="https://a\nsandbox = false", nix_trusted_public_keys="a:k b:k")
-    text = configuration_of(settings, (Pin("u", url="https://h/x.tar.gz", sha256="0" * 52),))
-    assert "substituters = https://a sandbox = false\n" in text and "\nsandbox = false" not in text
-    assert "trusted-public-keys = a:k b:k\n" in text and "allowed-uris = https://h/x.tar.gz\n" in text
 
 
 def test_no_secret_of_the_service_reaches_nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +56,9 @@ def test_the_wrapper_dies_with_its_parent_and_takes_all_with_it(
     assert subprocess.run(wrapped, capture_output=True, check=True).stdout.startswith(b"nix-build (")
 
 
-@pytest.mark.parametrize(("present", "absent", "remedy"), [((), "nix-build", "nix-bin"), (("nix-build", "unshare"), "setpriv", "util-linux")])
+@pytest.mark.parametrize(
+    ("present", "absent", "remedy"), [((), "nix-build", "nix-bin"), (("nix-build", "unshare"), "setpriv", "util-linux")]
+)
 def test_a_missing_program_is_named_with_its_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, present: tuple[str, ...], absent: str, remedy: str
 ) -> None:

@@ -48,7 +48,8 @@ def test_lower_bounds_are_those_of_setup_py(nix_env: dict[str, str]) -> None:
     # A nixpkgs where everything is version 0 is refused with every bound.
     refusal = evaluate(f"import ./default.nix {{ pkgs = {MOCK} {{ version = ''0''; }}; }}", nix_env).stderr
     bounds = {
-        name: next(spec.version for spec in requirement.specifier if spec.operator == ">=") for name, requirement in declared("RUNTIME").items()
+        name: next(spec.version for spec in requirement.specifier if spec.operator == ">=")
+        for name, requirement in declared("RUNTIME").items()
     }
     for name, bound in bounds.items():
         if name not in ("dbos", "fastapi-offline"):

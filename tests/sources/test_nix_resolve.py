@@ -122,7 +122,20 @@ def test_a_set_with_a_syntax_error_is_unavailable(tmp_path: Path, nix_store: Pat
         fetch(make_settings(tmp_path, nix_root=nix_store, nix_pins=f"mine={tmp_path}"), "tool", "3.0")
 
 
-HOSTILE = ["${builtins.abort 1}", "a'b", 'a"b', "--help", "-A", "a\nb", "x" * 10_000, "$(touch /tmp/pwned)", "tool;id", "tool.", "", "../tool"]
+HOSTILE = [
+    "${builtins.abort 1}",
+    "a'b",
+    'a"b',
+    "--help",
+    "-A",
+    "a\nb",
+    "x" * 10_000,
+    "$(touch /tmp/pwned)",
+    "tool;id",
+    "tool.",
+    "",
+    "../tool",
+]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

@@ -43,7 +43,7 @@ class Remembering:
     async def until(self, words: str, seconds: float = 10) -> None:
         """Wait until the log or a phase holds ``words``."""
         async with asyncio.timeout(seconds):
-            while words not in self.text and all(words not in phase for _, _, phase in self.steps):
+            while words not in self.text and all(words not in phase for _, _, phase in self.steps):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
 

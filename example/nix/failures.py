@@ -97,7 +97,7 @@ def _explain_builder(what: str, said: str, derivation: str, wanted: str, tail: S
             return unwritable(what, said)
         if _OFFLINE.search(said):
             return Failure(Kind.UNAVAILABLE, f"{what}: a download failed ({shorten(said)}); check the network and NIX_SUBSTITUTERS")
-    return Failure(Kind.BUILD_FAILED, f"{what}:{dependency} failed to build: {shorten(said)}{lines}")
+    return Failure(Kind.BUILD_FAILED, f"{what}{dependency and ':' + dependency} failed to build: {shorten(said)}{lines}")
 
 
 def _explain_evaluation(what: str, said: str, watch: BuildWatch) -> Failure:
@@ -143,7 +143,7 @@ def unwritable(what: str, said: str) -> Failure:
     """The store or the data directory can't be written."""
     return Failure(
         Kind.UNAVAILABLE,
-        f"{what}: the Nix store or the data directory can't be written ({shorten(said)}); run the service as a user who may, or set NIX_ROOT",
+        f"{what}: the Nix store or the data directory can't be written ({shorten(said)}); run as a user who may, or set NIX_ROOT",
     )
 
 

@@ -43,7 +43,7 @@ class StoreLock:
     @asynccontextmanager
     async def shared_async(self) -> AsyncIterator[None]:
         """As ``shared``, without blocking the event loop; cancel the task to stop waiting."""
-        while (held := self._try_shared()) is None:
+        while (held := self._try_shared()) is None:  # noqa: ASYNC110 - another process holds it: no event tells
             await asyncio.sleep(POLL_SECONDS)
         try:
             yield

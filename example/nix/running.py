@@ -11,6 +11,7 @@ import signal
 import subprocess
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 GRACE_SECONDS = 10.0
@@ -95,10 +96,8 @@ async def _stop(process: Process) -> None:
 
 
 def _signal_group(process: Process, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it has ended in this moment
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass  # it has ended in this moment
 
 
 def call(argv: Sequence[str], env: Mapping[str, str], timeout: float) -> Ended:

@@ -107,14 +107,20 @@ class NixRuntime:
         if target.exists() and target.read_text(encoding="utf-8") == self.configuration:
             return
         with tempfile.NamedTemporaryFile("w", dir=etc, prefix=".nix.conf.", encoding="utf-8", delete=False) as draft:
-            draft.write(self.configuration)
-        os.replace(draft.name, target)
+            try:
+                draft.write(self.configuration)
+                draft.flush()
+                os.replace(draft.name, target)
+            except OSError:
+                os.unlink(draft.name)
+                raise
 
     def wrap(self, argv: Sequence[str]) -> list[str]:
         """``argv`` so that it and all it starts die with the thread that spawned it, by whatever signal.
 
         The builder runs in a session of its own, out of reach of a kill of the process group; a PID namespace has no survivors. Without
-        root the namespace needs a user namespace too (mapped to root, Nix would try setgroups and be refused). Spawn from a thread that outlives the call (PR_SET_PDEATHSIG counts threads).
+        root the namespace needs a user namespace too (mapped to root, Nix would try setgroups and be refused). Spawn from a thread that
+        outlives the call: PR_SET_PDEATHSIG counts threads.
 
         Raises:
             NixMissing: ``missing`` says what.

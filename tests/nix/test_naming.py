@@ -55,7 +55,9 @@ def test_what_starts_with_a_digit_and_stays_plain_is_a_version(version: str) -> 
     assert is_version(version)
 
 
-@pytest.mark.parametrize("version", ["", "v1.0", "latest", "-1", "1 0", "1.0\n", "1!", "!1", "1!!2", "1;x", "1/2", "$(x)", "1" * 65, "١.٠"])
+@pytest.mark.parametrize(
+    "version", ["", "v1.0", "latest", "-1", "1 0", "1.0\n", "1!", "!1", "1!!2", "1;x", "1/2", "$(x)", "1" * 65, "\u0661.\u0660"]
+)
 def test_nothing_else_is_a_version(version: str) -> None:
     assert not is_version(version)
 
@@ -76,7 +78,7 @@ def test_the_patterns_of_the_schema_and_the_check_agree(text: str) -> None:
 
 def test_versions_sort_as_people_read_them() -> None:
     ordered = ["1.0.dev1", "1.0pre2", "1.0alpha1", "1.0-beta", "1.0rc1", "1.0", "1.0a", "1.0.1", "1.2", "1.10", "5.2p26", "1!0.1"]
-    assert sorted(reversed(ordered), key=version_key) == ordered
+    assert sorted(ordered[6:] + ordered[:6], key=version_key) == ordered
 
 
 @unhurried

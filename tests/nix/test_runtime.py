@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -44,6 +45,16 @@ def test_a_changed_setting_replaces_the_configuration(tmp_path: Path) -> None:
     NixRuntime.prepare(make_settings(tmp_path))
     NixRuntime.prepare(make_settings(tmp_path, nix_substituters="https://cache.example.org"))
     assert "https://cache.example.org" in (tmp_path / "nix/etc/nix.conf").read_text()
+
+
+def test_a_configuration_that_cannot_be_replaced_leaves_no_draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: str, target: str) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(OSError, match="No space"):
+        NixRuntime.prepare(make_settings(tmp_path))
+    assert os.listdir(tmp_path / "nix/etc") == []
 
 
 @pytest.mark.parametrize(("uid", "namespace"), [(0, "--pid"), (1000, "--user")])

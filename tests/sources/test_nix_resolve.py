@@ -91,11 +91,11 @@ def test_forgetting_takes_the_packages_own_roots_only(nix_settings: Settings) ->
 def test_the_first_pin_that_has_the_version_wins_and_later_ones_are_not_opened(tmp_path: Path, nix_store: Path) -> None:
     settings = make_settings(tmp_path / "data", nix_root=nix_store, nix_pins=f"one={tmp_path}/small.nix,test={SETS},bad=/nowhere")
     (tmp_path / "small.nix").write_text(
-        'let d = derivation { name = "tool-3.0"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo first > $out" ]; };'
+        'let d = derivation { name = "tool-3.0"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo 1 > $out" ]; };'
         ' in { tool = d // { version = "3.0"; }; }'
     )
     first = fetch(settings, "tool", "3.0")
-    assert first.pin == "one" and Path(first.path).read_text() == "first\n"
+    assert first.pin == "one" and Path(first.path).read_text() == "1\n"
     assert fetch(settings, "tool", "1.2").pin == "test"
     with pytest.raises(SourceUnavailable, match="package set 'bad'"):
         fetch(settings, "tool", "99")

@@ -29,12 +29,12 @@ async def as_text(request: Request, job_id: int, *, follow: bool) -> AsyncIterat
 
 
 async def as_events(request: Request, job_id: int, *, after: int, follow: bool) -> AsyncIterator[bytes]:
-    """``log`` events whose id is the position in the log, ``progress`` when something moved, ``end`` when the job has ended."""
+    """``log`` events of whole lines, whose id is the position in the log, ``progress`` when something moved, ``end`` when the job has ended."""
     shown: JobView | None = None
     last_sent = time.monotonic()
     async for chunks, job in _rounds(request, job_id, after=after, follow=follow):
         for chunk in chunks:
-            yield format_sse_event(event="log", data_str=chunk.text, id=str(chunk.position))
+            yield format_sse_event(event="log", data_str=chunk.text.removesuffix("\n"), id=str(chunk.position))
         if job is not None and job != shown:
             yield format_sse_event(event="progress", data_str=_json(job))
         elif not chunks and time.monotonic() - last_sent > KEEP_ALIVE_SECONDS:

@@ -47,9 +47,9 @@ class NewPackage(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "hello", "version": "2.1.0"}]})
 
     name: str = Field(
-        min_length=2, max_length=50, pattern=NixSource.name_pattern, description="An attribute, or a path of them: python3Packages.requests"
+        min_length=2, max_length=50, json_schema_extra={"pattern": NixSource.name_pattern}, description="An attribute, or a path of them: python3Packages.requests"
     )
-    version: str = Field(min_length=1, max_length=64, pattern=NixSource.version_pattern)
+    version: str = Field(min_length=1, max_length=64, json_schema_extra={"pattern": NixSource.version_pattern})
     source: Literal["nix"] = "nix"
 
 

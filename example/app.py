@@ -19,6 +19,7 @@ from example.nix.runtime import NixRuntime
 from example.web import docs_pages, errors, openapi
 from example.web.api import environments, jobs, packages, system, tokens
 from example.web.gate import TokenGate
+from example.web.head import HeadAsGet
 from example.web.request_log import RequestLog
 from example.web.services import Services
 
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     openapi.install(app)
     errors.install(app)
     app.add_middleware(TokenGate)
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
     return app
 

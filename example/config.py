@@ -17,7 +17,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SHORTEST_SECRET_KEY = 32
-SAMPLE_SECRET_KEYS = frozenset({"change-me", "changeme", "secret", "your-secret-key", "development"})
+SAMPLE_SECRET_KEYS = ("change-me", "changeme", "change_me", "secret-key", "secret_key", "insecure", "password")
 
 
 class AppEnv(StrEnum):
@@ -30,7 +30,9 @@ class AppEnv(StrEnum):
 class Settings(BaseSettings):
     """All settings. Field names are the environment variables' names."""
 
-    model_config = SettingsConfigDict(env_file=".env", env_file_encoding="utf-8", case_sensitive=False, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=".env", env_file_encoding="utf-8", case_sensitive=False, extra="ignore", hide_input_in_errors=True
+    )
 
     app_env: AppEnv = AppEnv.DEVELOPMENT
     debug: bool = False
@@ -70,7 +72,7 @@ class Settings(BaseSettings):
     def _production_needs_a_key(self) -> Self:
         if self.app_env is AppEnv.PRODUCTION:
             key = self.secret_key.get_secret_value() if self.secret_key else ""
-            if len(key) < SHORTEST_SECRET_KEY or key.lower() in SAMPLE_SECRET_KEYS or len(set(key)) < 8:
+            if len(key) < SHORTEST_SECRET_KEY or any(sample in key.lower() for sample in SAMPLE_SECRET_KEYS) or len(set(key)) < 8:
                 raise ValueError(
                     f"SECRET_KEY must be set to at least {SHORTEST_SECRET_KEY} random characters when APP_ENV=production; "
                     "make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
@@ -82,6 +84,8 @@ class Settings(BaseSettings):
         url = self.sqlalchemy_url
         if url.get_backend_name() not in ("sqlite", "postgresql"):
             raise ValueError(f"DATABASE_URL names {url.get_backend_name()!r}; use sqlite:///path or postgresql://…")
+        if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+            raise ValueError("DATABASE_URL names no file, and processes share one; use sqlite:///path")
         return self
 
     @property
@@ -105,7 +109,9 @@ class Settings(BaseSettings):
             raise ValueError("DATABASE_URL is not a URL; use sqlite:///path or postgresql://user:password@host/name") from None
         if url.get_backend_name() in ("postgresql", "postgres"):
             return url.set(drivername="postgresql+psycopg")
-        return url.set(drivername="sqlite") if url.get_backend_name() == "sqlite" else url
+        if url.get_backend_name() == "sqlite" and url.database not in (None, "", ":memory:"):
+            return url.set(drivername="sqlite", database=os.path.abspath(url.database))
+        return url
 
     @property
     def nix_path(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from example.config import Settings
@@ -10,8 +11,9 @@ from example.db import Database
 from example.identity.keys import check_pepper, load_pepper
 from example.jobs.engine import JobEngine
 from example.jobs.queue import JobQueue, migrate
-from example.lifecycle import builds
+from example.lifecycle import builds, jobs
 from example.models import initialize
+from example.nix.runtime import NixRuntime
 from example.sources import Source, make_sources
 
 
@@ -28,7 +30,15 @@ class Core:
     def start_jobs(self) -> JobEngine:
         """Begin to take jobs in this process."""
         builds.set_up(builds.Workbench(self.database, self.sources, self.settings.data_dir / "locks", self.settings.nix_log_limit))
-        engine = JobEngine(self.settings, self.database, self.queue, lambda: builds.reconcile(self.database, self.queue))
+        with suppress(OSError):  # a sweep, and nothing that jobs wait for
+            NixRuntime.of(self.settings).sweep()
+        engine = JobEngine(
+            self.settings,
+            self.database,
+            self.queue,
+            reconcile=lambda: builds.reconcile(self.database, self.queue),
+            purge=lambda before: jobs.purge(self.database, before),
+        )
         engine.start()
         return engine
 

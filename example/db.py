@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -25,7 +25,9 @@ Result = TypeVar("Result")
 SqliteBegin = Literal["IMMEDIATE", "DEFERRED", "NONE"]
 
 BUSY_TIMEOUT_MS = 15_000
+CONNECT_TIMEOUT_SECONDS = 10
 ATTEMPTS = 5
+_SQLITE_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
 RETRIED_SQLSTATES = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 EXTRA_CONNECTIONS = 12  # jobs, keeper and slow handlers, beside the request threads
 
@@ -47,9 +49,16 @@ class Database:
 
     def _make_engine(self, pool_size: int) -> Engine:
         if not self.is_sqlite:
-            return create_engine(self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+            patience = {} if "connect_timeout" in self.url.query else {"connect_timeout": CONNECT_TIMEOUT_SECONDS}
+            return create_engine(
+                self.url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True, connect_args=patience
+            )
         engine = create_engine(
-            self.url, pool_size=pool_size, max_overflow=0, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000}
+            self.url,
+            pool_size=pool_size,
+            max_overflow=0,
+            hide_parameters=True,
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
         )
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
@@ -63,7 +72,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A consistent snapshot to read from; takes no write lock."""
+        """To read from, without a write lock: one snapshot on SQLite, on PostgreSQL what is committed at each statement."""
         with self._readers() as session:
             yield session
 
@@ -106,8 +115,15 @@ class LoopReader:
         self._driver: Any = self.connection.connection.dbapi_connection
 
     def data_version(self) -> int:
-        """A number that changes when another connection has committed (SQLite: PRAGMA data_version)."""
-        version: int = self._driver.execute("PRAGMA data_version").fetchone()[0]
+        """A number that changes when another connection has committed (SQLite: PRAGMA data_version).
+
+        Raises:
+            sqlalchemy.exc.OperationalError: the database can't be read.
+        """
+        try:
+            version: int = self._driver.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise OperationalError("PRAGMA data_version", None, error) from error
         return version
 
     def close(self) -> None:
@@ -127,12 +143,17 @@ def _begin_sqlite(connection: Connection) -> None:
         connection.exec_driver_sql(f"BEGIN {mode}")
 
 
-def is_disk_full(error: DBAPIError) -> bool:
-    """Whether the database refused a write for want of space (SQLITE_FULL; PostgreSQL 53100 disk_full)."""
-    origin: Any = error.orig
-    if isinstance(origin, sqlite3.Error):
-        return getattr(origin, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE)
-    return getattr(origin, "sqlstate", None) == "53100"
+def is_disk_full(error: BaseException) -> bool:
+    """Whether the database refused a write for want of space (SQLITE_FULL; PostgreSQL 53100 disk_full), in the end or at first: SQLite then
+    ends the transaction, and rolling back to a savepoint fails too.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        for one in (cause, getattr(cause, "orig", None)):
+            if getattr(one, "sqlite_errorcode", None) in _SQLITE_FULL or getattr(one, "sqlstate", None) == "53100":
+                return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def insert_for(session: Session) -> Callable[..., Any]:

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from example import log
 from example.cli.starting import settings_or_exit
 from example.config import Settings
 from example.core import Core, open_core
@@ -40,13 +41,15 @@ def main() -> None:
     parser.add_argument("--reset", action="store_true", help="drop every table first: ALL DATA IS LOST")
     arguments = parser.parse_args()
     settings = settings_or_exit()
-    shown = settings.sqlalchemy_url.render_as_string(hide_password=True)
+    shown = log.redact(settings.sqlalchemy_url.render_as_string(hide_password=True))
     try:
         token = prepare(settings, reset=arguments.reset)
     except SchemaMismatch as error:
         sys.exit(f"example-init: {error}")
     except DBAPIError as error:
-        sys.exit(f"example-init: the database {shown} can't be used: {error.orig}")
+        sys.exit(f"example-init: the database {shown} can't be used: {log.redact(str(error.orig))}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"example-init: {error}")
     print(f"The database is up to date: {shown}")
     if token is not None:
         print(f"The first administrator's token, shown this once (user {bootstrap.ADMINISTRATOR}, all scopes, 90 days):\n{token}")

@@ -53,6 +53,15 @@ def members(session: Session, environment_id: int, number: int | None) -> tuple[
     return tuple(Member(row.package_id, row.name, row.version, tuple(row.outputs)) for row in session.scalars(query))
 
 
+def members_of_tree(session: Session, environment_id: int, number: int, store_path: str) -> tuple[Member, ...]:
+    """Who is in the tree ``store_path`` that generation ``number`` shows: somebody may have made that number anew by hand, with another
+    tree, or another number with this tree. Nobody that we know of when the tree was never recorded.
+    """
+    query = select(Generation.number).where(Generation.environment_id == environment_id, Generation.store_path == store_path)
+    newest = query.order_by((Generation.number == number).desc(), Generation.number.desc()).limit(1)
+    return members(session, environment_id, session.scalar(newest))
+
+
 def find(session: Session, environment_id: int, number: int) -> Generation | None:
     """One generation of an environment."""
     return session.scalar(select(Generation).where(Generation.environment_id == environment_id, Generation.number == number))
@@ -91,15 +100,26 @@ def open_switch(
     return entry.id
 
 
+def note_foreign_switch(session: Session, environment: Environment, store_path: str) -> None:
+    """Write down that somebody has switched the profile by hand."""
+    reason, former = "switched from outside the service", environment.generation
+    session.add(
+        Switch(environment_id=environment.id, reason=reason, store_path=store_path, from_generation=former, members=[], outcome="done")
+    )
+
+
 def close_switch(session: Session, switch_id: int, outcome: str) -> None:
     """Write down what became of it: ``done``, ``failed`` or ``abandoned``."""
     session.get_one(Switch, switch_id).outcome = outcome
 
 
 def previous(session: Session, environment: Environment) -> int | None:
-    """What was live before what is live now: not the next lower number, which may never have worked."""
+    """What was live before what is live now: not the next lower number, which may never have worked. Changes that came to the same tree,
+    and so to the same number, don't count.
+    """
     done = Switch.environment_id == environment.id, Switch.outcome == "done"
-    return session.scalar(select(Switch.from_generation).where(*done).order_by(Switch.id.desc()).limit(1))
+    other = Switch.from_generation.is_distinct_from(environment.generation)
+    return session.scalar(select(Switch.from_generation).where(*done, other).order_by(Switch.id.desc()).limit(1))
 
 
 def record(session: Session, environment: Environment, number: int, store_path: str, now_live: Sequence[Member]) -> None:

@@ -1,4 +1,4 @@
-"""Environments on this host: where each lives, and the lock under which it changes. The profile itself is Nix's business (``example.nix``)."""
+"""Environments on this host: where each lives, and the lock under which it changes. The profile itself is Nix's business (example.nix)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ class Host:
 
 
 @contextmanager
-def exclusive(host: Host, environment_id: int) -> Iterator[Path]:
+def exclusive(host: Host, environment_id: int, patience: float = LOCK_PATIENCE_SECONDS) -> Iterator[Path]:
     """Change one environment, one change at a time, on every process of this host; answers the profile's path.
 
     Raises:
-        EnvironmentBusy: other changes took longer than two minutes.
+        EnvironmentBusy: other changes took longer than ``patience`` seconds.
     """
     profile = host.profile(environment_id)
     profile.parent.mkdir(parents=True, exist_ok=True)
     file = os.open(profile.parent / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     try:
         while True:
             try:

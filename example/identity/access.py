@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from example.errors import NotFound
@@ -17,7 +17,9 @@ def visible_packages(actor: Actor) -> ColumnElement[bool]:
 
 
 def _named_like(pattern: str) -> ColumnElement[bool]:
-    return Package.name.startswith(pattern[:-1], autoescape=True) if pattern.endswith("*") else Package.name == pattern
+    # Not LIKE: SQLite's takes no notice of case, and a token for team-* must not reach Team-x.
+    prefix = pattern[:-1]
+    return func.substr(Package.name, 1, len(prefix)) == prefix if pattern.endswith("*") else Package.name == pattern
 
 
 def package(session: Session, actor: Actor, package_id: int, *, lock: bool = False) -> Package:

@@ -17,12 +17,14 @@ from example.models.schema import DEFAULT_WORKSPACE
 
 LOCAL_USER = "local"
 ADMINISTRATOR = "admin"
-_FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip", "origin")
+_PASSED_ON = frozenset({"forwarded", "via", "x-real-ip", "x-client-ip", "true-client-ip", "cf-connecting-ip", "origin"})
 
 
 def is_direct_loopback(peer: str | None, headers: Mapping[str, str]) -> bool:
     """Whether a request comes straight from a program on this machine: not through a proxy, not from a page in a browser."""
-    if peer is None or not _is_loopback(peer) or any(name in headers for name in _FORWARDED):
+    if peer is None or not _is_loopback(peer):
+        return False
+    if any(name in _PASSED_ON or name.startswith("x-forwarded-") for name in headers):  # ASGI: names are lower case
         return False
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return False

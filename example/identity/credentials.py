@@ -6,7 +6,6 @@ Bearer, Token and Basic (user ``__token__``) end in one function. Finding the ro
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
@@ -76,7 +75,7 @@ def parse_authorization(header: str) -> tokens.Secret:
 def _basic_password(value: str) -> str:
     try:
         user, separator, password = base64.b64decode(value, validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # not ASCII, not base64, not UTF-8
         raise TokenMalformed("the Basic credentials are not base64 of user:password") from None
     if not separator or user != "__token__":
         raise TokenMalformed("with Basic, the user name is __token__ and the password is the token")

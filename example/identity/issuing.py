@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
 
-from sqlalchemy import ColumnElement, CursorResult, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from example.errors import Conflict, InsufficientScope, Invalid, NotFound
@@ -47,7 +46,7 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
         InsufficientScope: it asks for scopes that the asking token lacks.
         Invalid: it asks for resources, networks or a lifetime beyond the asking token's.
     """
-    scopes = request.scopes if request.scopes is not None else tuple(Scope(text) for text in actor.token_scopes)
+    scopes = request.scopes if request.scopes is not None else tuple(Scope(text) for text in actor.token_scopes if text in actor.scopes)
     missing = sorted(closure(scopes) - actor.scopes)
     if missing:
         raise InsufficientScope(
@@ -109,22 +108,12 @@ def regenerate(session: Session, actor: Actor, pepper: bytes, token_id: int, *, 
         Conflict: it was revoked or regenerated already.
         InsufficientScope: it has more than the asking token.
     """
-    old = find(session, actor, token_id)
-    missing = sorted(closure(old.scopes) - actor.scopes)
-    limited = patterns.within(old.resources, actor.resources) and patterns.networks_within(old.allowed_ips, actor.allowed_ips)
-    if old.id != actor.token_id and (missing or not limited):
-        raise InsufficientScope(
-            f"token {token_id} has more than the token {actor.token_prefix}… that asks; use that token itself",
-            required_scope=missing[0].value if missing else None,
-            your_scopes=list(actor.token_scopes),
-        )
-    moment = now()
-    until = min(old.expires_at, moment + timedelta(hours=overlap_hours))
-    changes = {"expires_at": until} if overlap_hours else {"revoked_at": moment, "revoked_by": actor.user_id}
-    unclaimed = Token.id == token_id, Token.revoked_at.is_(None), ~select(Token.id).where(Token.rotated_from == token_id).exists()
-    result = cast("CursorResult[tuple[()]]", session.execute(update(Token).where(*unclaimed).values(changes)))
-    if result.rowcount == 0:
+    old = find(session, actor, token_id, lock=True)
+    _require_covered(old, actor)
+    successor = session.scalar(select(Token.id).where(Token.rotated_from == token_id))  # seen, because whoever made it held the lock
+    if old.revoked_at is not None or successor is not None:
         raise Conflict(f"token {token_id} was revoked or regenerated already; create a new one")
+    moment = now()
     fresh = Token(
         workspace_id=old.workspace_id,
         owner_id=old.owner_id,
@@ -136,6 +125,10 @@ def regenerate(session: Session, actor: Actor, pepper: bytes, token_id: int, *, 
         expires_at=moment + (old.expires_at - old.created_at),
         rotated_from=old.id,
     )
+    if overlap_hours:
+        old.expires_at = min(old.expires_at, moment + timedelta(hours=overlap_hours))
+    else:
+        old.revoked_at, old.revoked_by = moment, actor.user_id
     return _insert(session, pepper, fresh)
 
 
@@ -144,8 +137,10 @@ def set_allowed_ips(session: Session, actor: Actor, token_id: int, networks: Seq
 
     Raises:
         NotFound, Invalid.
+        InsufficientScope: it has more than the asking token.
     """
-    token = find(session, actor, token_id)
+    token = find(session, actor, token_id, lock=True)
+    _require_covered(token, actor)
     _check_networks(networks, actor)
     token.allowed_ips = list(networks)
     return token
@@ -168,13 +163,14 @@ def revoke_others(session: Session, actor: Actor) -> None:
     session.execute(update(Token).where(*others).values(revoked_at=now(), revoked_by=actor.user_id))
 
 
-def find(session: Session, actor: Actor, token_id: int) -> Token:
-    """One token of the actor's.
+def find(session: Session, actor: Actor, token_id: int, *, lock: bool = False) -> Token:
+    """One token of the actor's; with ``lock`` nobody else changes it until this transaction ends.
 
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    token = session.scalar(select(Token).where(_owned(actor), Token.id == token_id))
+    query = select(Token).where(_owned(actor), Token.id == token_id)
+    token = session.scalar(query.with_for_update() if lock else query)
     if token is None:
         raise NotFound(f"there is no token {token_id} of yours; list them with GET /api/v1/tokens")
     return token
@@ -199,6 +195,20 @@ def record_use(session: Session, token_id: int, *, address: str | None, agent: s
 
 def _owned(actor: Actor) -> ColumnElement[bool]:
     return (Token.owner_id == actor.user_id) & (Token.workspace_id == actor.workspace_id)
+
+
+def _require_covered(token: Token, actor: Actor) -> None:
+    """A token may be renewed, and its networks be changed, by itself and by tokens that have at least as much."""
+    if token.id == actor.token_id:
+        return
+    missing = sorted(closure(token.scopes) - actor.scopes)
+    limited = patterns.within(token.resources, actor.resources) and patterns.networks_within(token.allowed_ips, actor.allowed_ips)
+    if missing or not limited:
+        raise InsufficientScope(
+            f"token {token.id} has more than the token {actor.token_prefix}… that asks; use that token itself",
+            required_scope=missing[0].value if missing else None,
+            your_scopes=list(actor.token_scopes),
+        )
 
 
 def _check_networks(networks: Sequence[str], actor: Actor) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from datetime import datetime
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
@@ -20,12 +21,20 @@ from example.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, QUIET_PA
 class JobEngine:
     """Runs jobs in this process from ``start`` to ``stop``. DBOS allows one per process."""
 
-    def __init__(self, settings: Settings, database: Database, queue: JobQueue, reconcile: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        queue: JobQueue,
+        *,
+        reconcile: Callable[[], None],
+        purge: Callable[[datetime], object],
+    ) -> None:
         self._settings = settings
         self._database = database
         self.executor_id = uuid.uuid4().hex  # unique: with a shared id a new process would re-run its siblings' running jobs
-        self._leases: Leases = leases_of(database)
-        self._keeper = Keeper(settings, database, queue, self._leases, self.executor_id, reconcile)
+        self._leases: Leases = leases_of(database.url)
+        self._keeper = Keeper(settings, database, queue, self._leases, self.executor_id, reconcile, purge)
 
     def start(self) -> None:
         """Begin to take jobs."""

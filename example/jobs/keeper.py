@@ -14,7 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import structlog
 
@@ -24,7 +26,10 @@ from example.jobs.leases import Leases
 from example.jobs.queue import HURRY_LASTS_SECONDS, JobQueue, dbos_url
 from example.models import now
 
+SOURCE_ROOT = Path(__file__).resolve().parents[2]
+
 INTERVAL_SECONDS = 1.0
+FIRST_PURGE_SECONDS = 60.0
 PURGE_EVERY_SECONDS = 3600.0
 RECOVERY_TIMEOUT_SECONDS = 60.0
 LOST_LEASE_ROUNDS = 5
@@ -43,15 +48,15 @@ class Keeper:
         leases: Leases,
         executor_id: str,
         reconcile: Callable[[], None],
+        purge: Callable[[datetime], object],
     ) -> None:
         self._retention = timedelta(days=settings.job_retention_days)
         self._url = dbos_url(database)
         self._leases, self._queue, self._executor_id = leases, queue, executor_id
-        self._database = database
-        self._reconcile = reconcile
+        self._reconcile, self._purge_jobs = reconcile, purge
         self._suspects: set[str] = set()
         self._lost_rounds = 0
-        self._next_purge = time.monotonic() + PURGE_EVERY_SECONDS
+        self._next_purge = time.monotonic() + FIRST_PURGE_SECONDS
         self._quiet_since = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="job-keeper", daemon=True)
@@ -71,11 +76,8 @@ class Keeper:
 
     def _watch(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
-            for duty in (self._keep_lease, self._recover_the_dead, self._reconcile, self._set_pace, self._purge):
-                try:
-                    duty()
-                except Exception as error:  # the next round tries again; a watch that dies helps nobody
-                    log.warning("keeper_failed", duty=duty.__name__, error=str(error)[:500])
+            for duty in (self._keep_lease, self._recover_the_dead, self._compare, self._set_pace, self._purge):
+                _attempt(duty.__name__, duty)
 
     def _keep_lease(self) -> None:
         if self._leases.held() or self._leases.take(self._executor_id):
@@ -87,18 +89,25 @@ class Keeper:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _recover_the_dead(self) -> None:
-        free = {other for other in self._queue.executors() - {self._executor_id} if self._leases.is_free(other)}
-        for dead in sorted(free & self._suspects):
-            log.warning("recovering_jobs", executor_id=dead)
-            subprocess.run(
-                [sys.executable, "-m", "example.jobs.recover"],
-                input=json.dumps({"url": self._url, "executor_id": dead}),
-                text=True,
-                timeout=RECOVERY_TIMEOUT_SECONDS,
-                check=True,
-                cwd=os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
-            )
-        self._suspects = free
+        others = set(self._queue.running().values()) - {self._executor_id}
+        free = {other for other in others if self._leases.is_free(other)}
+        dead, self._suspects = free & self._suspects, free
+        for executor_id in sorted(dead):
+            _attempt("_recover", partial(self._recover, executor_id))
+
+    def _recover(self, executor_id: str) -> None:
+        log.warning("recovering_jobs", executor_id=executor_id)
+        subprocess.run(
+            [sys.executable, "-m", "example.jobs.recover"],
+            input=json.dumps({"url": self._url, "executor_id": executor_id}),
+            text=True,
+            timeout=RECOVERY_TIMEOUT_SECONDS,
+            check=True,
+            cwd=SOURCE_ROOT,
+        )
+
+    def _compare(self) -> None:
+        self._reconcile()
 
     def _set_pace(self) -> None:
         """Nobody has wanted a job for a while: look less often."""
@@ -112,3 +121,13 @@ class Keeper:
         if time.monotonic() >= self._next_purge:
             self._next_purge = time.monotonic() + PURGE_EVERY_SECONDS
             self._queue.purge(now() - self._retention)
+            self._purge_jobs(now() - self._retention)
+            self._leases.sweep()
+
+
+def _attempt(name: str, duty: Callable[[], None]) -> None:
+    """Do a duty; when it fails, say so and let the next round try again: a watch that dies helps nobody."""
+    try:
+        duty()
+    except Exception as error:
+        log.warning("keeper_failed", duty=name.strip("_"), error=str(error)[:500])

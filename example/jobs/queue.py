@@ -23,9 +23,6 @@ QUEUE = "packages"
 PURGED_AT_ONCE = 1000
 QUIET_PACE_SECONDS = 0.25
 HURRY_LASTS_SECONDS = 20.0
-PURGED_AT_ONCE = 1000
-QUIET_PACE_SECONDS = 0.25
-HURRY_LASTS_SECONDS = 20.0
 RUNNING_STATES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
@@ -81,7 +78,7 @@ class JobQueue:
         return not self._client.list_workflows(status=["PENDING", "ENQUEUED"], limit=1, load_input=False, load_output=False)
 
     def cancel(self, task_id: str) -> None:
-        """Stop a job: a queued one never starts, a running one's step is cancelled within half a second. No error when it has ended."""
+        """Stop a job: a queued one never starts, a running one's step is cancelled within about a second. No error when it has ended."""
         try:
             self._client.cancel_workflow(task_id)
         except dbos_error.DBOSNonExistentWorkflowError:
@@ -96,21 +93,25 @@ class JobQueue:
         states = {workflow.workflow_id: workflow.status for workflow in found}
         return {task_id: state for task_id in wanted if (state := states.get(task_id, "MISSING")) not in RUNNING_STATES}
 
-    def executors(self) -> set[str]:
-        """The executors that have running jobs, dead ones included."""
+    def running(self) -> dict[str, str]:
+        """The jobs that the engine is running, each with its executor, dead ones included."""
         pending = self._client.list_workflows(status="PENDING", load_input=False, load_output=False)
-        return {workflow.executor_id for workflow in pending if workflow.executor_id}
+        return {workflow.workflow_id: workflow.executor_id or "" for workflow in pending}
 
     def purge(self, before: datetime) -> int:
         """Delete the engine's rows of jobs that ended before ``before``; answers how many."""
+        purged = 0
+        while ids := self._ended_before(before):
+            self._client.delete_workflows(ids)
+            purged += len(ids)
+        return purged
+
+    def _ended_before(self, before: datetime) -> list[str]:
         ended = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
         old = self._client.list_workflows(
             status=ended, completed_before=before.isoformat(), limit=PURGED_AT_ONCE, load_input=False, load_output=False
         )
-        ids = [workflow.workflow_id for workflow in old]
-        if ids:
-            self._client.delete_workflows(ids)
-        return len(ids)
+        return [workflow.workflow_id for workflow in old]
 
     def check(self) -> None:
         """Raises:

@@ -1,7 +1,8 @@
 """Re-queue the jobs of one dead executor: ``python -m example.jobs.recover``, with ``{"url", "executor_id"}`` on standard input.
 
-It takes the dead one's lease (so that only one helper does it), launches DBOS under that id, whose own start-up recovery puts the running jobs
-back into their queue with attempts kept, and leaves. The address comes by pipe because a command line shows passwords to everybody.
+It takes the dead one's lease (so that only one helper does it), launches DBOS under that id, whose own start-up recovery puts the running
+jobs back into their queue with attempts kept, and leaves. It reads no settings: its folder may have others. The address comes by pipe
+because a command line shows passwords to everybody.
 """
 
 from __future__ import annotations
@@ -13,8 +14,6 @@ import time
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy import make_url
 
-from example.config import Settings
-from example.db import Database
 from example.jobs.engine import dbos_config
 from example.jobs.leases import leases_of
 from example.jobs.queue import APPLICATION
@@ -24,7 +23,7 @@ PATIENCE_SECONDS = 30.0
 
 def recover(url: str, executor_id: str) -> bool:
     """Re-queue what ``executor_id`` was running; ``False`` when somebody else is doing it, or it is alive after all."""
-    leases = leases_of(Database(Settings(database_url=url)))
+    leases = leases_of(make_url(url))
     if not leases.take(executor_id):
         return False
     DBOS(config=dbos_config(url, executor_id))
@@ -39,7 +38,7 @@ def recover(url: str, executor_id: str) -> bool:
 
 def _wait_until_requeued(url: str, executor_id: str) -> bool:
     client = DBOSClient(
-        system_database_url=make_url(url).render_as_string(hide_password=False),
+        system_database_url=url,
         serializer=DBOSPortableJSONSerializer(),
         application_name=APPLICATION,
     )

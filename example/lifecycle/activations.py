@@ -1,7 +1,7 @@
-"""The verbs on environments: activate, deactivate, switch, roll back. Each makes one generation live, checks it, and says the truth about it.
+"""The verbs on environments: activate, deactivate, switch, roll back. Each makes one generation live, checks it, and tells the truth.
 
-Not one transaction but three, around subprocesses: the journal first, then the switch, then what became of it. So these verbs take the database
-instead of a session, like the worker's.
+Not one transaction but three, around subprocesses: the journal first, then the switch, then what became of it. So these verbs take the
+database instead of a session, like the worker's.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from example.db import Database
@@ -17,7 +18,7 @@ from example.environments import health, history
 from example.environments.health import HealthCheck
 from example.environments.history import Member
 from example.environments.host import Host, exclusive
-from example.errors import ActivationFailed, Conflict, NotFound
+from example.errors import ActivationFailed, Conflict, NotFound, Unavailable
 from example.identity import access
 from example.identity.actor import Actor
 from example.lifecycle.reconciling import reconcile, set_active
@@ -41,11 +42,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Change:
-    """What shall be live: the members of a new generation, or the ``number`` of an old one."""
+    """What shall be live: the members of a new generation, or the ``number`` of an old one, which shows the tree ``store_path``."""
 
     reason: str
     members: tuple[Member, ...] = ()
     number: int | None = None
+    store_path: str | None = None
 
 
 def activate(bench: Bench, actor: Actor, package_id: int, healthy: HealthCheck | None = None) -> int:
@@ -106,10 +108,11 @@ def switch(bench: Bench, actor: Actor, number: int, healthy: HealthCheck | None 
     environment = existing(bench, actor)
 
     def plan(session: Session, live: tuple[Member, ...]) -> Change | None:
-        known = [view.number for view in history.views(session, session.get_one(Environment, environment.id))]
-        if number not in known:
+        generation = history.find(session, environment.id, number)
+        if generation is None:
+            known = [view.number for view in history.views(session, environment)]
             raise NotFound(f"there is no generation {number}; there are: {', '.join(map(str, known)) or 'none'}")
-        return Change(f"switch to generation {number}", history.members(session, environment.id, number), number)
+        return Change(f"switch to generation {number}", history.members(session, environment.id, number), number, generation.store_path)
 
     return _change(bench, actor, plan, healthy)
 
@@ -192,11 +195,16 @@ def _make_live(
         else:
             nix_profile.set_profile(runtime, profile, target)
         if healthy is not None:
-            health.run(healthy, profile)
-    except (nix_profile.ProfileError, health.Unhealthy) as error:
+            health.run(healthy, profile, runtime.wrap)
+    except Exception as error:
         standing = _go_back(bench, profile, before)
-        bench.database.transact(lambda session: history.close_switch(session, entry, "failed"))
-        raise ActivationFailed(f"could not {change.reason}: {error}; {standing}") from error
+        if nix_profile.live(profile) == before:
+            bench.database.transact(lambda session: history.close_switch(session, entry, "failed"))
+        else:
+            reconcile(bench.database, environment_id, profile)
+        if isinstance(error, nix_profile.ProfileError | health.Unhealthy):
+            raise ActivationFailed(f"could not {change.reason}: {error}; {standing}") from error
+        raise
     now_live = nix_profile.live(profile)
     assert now_live is not None, "a profile that was just set is there"
 
@@ -205,7 +213,11 @@ def _make_live(
         set_active(session, environment, now_live.generation, now_live.store_path, change.members)
         history.close_switch(session, entry, "done")
 
-    bench.database.transact(finish)
+    try:
+        bench.database.transact(finish)
+    except SQLAlchemyError as error:
+        detail = f"generation {now_live.generation} is live, and the database did not take it down; the next change, or start, does"
+        raise Unavailable(detail) from error
     return now_live.generation
 
 
@@ -213,9 +225,9 @@ def _store_path(bench: Bench, profile: Path, change: Change) -> str:
     if change.number is None:
         return nix_profile.build_environment(bench.host.runtime, [path for member in change.members for path in member.outputs])
     for generation in nix_profile.generations(profile):
-        if generation.generation == change.number:
+        if generation.generation == change.number and generation.store_path == change.store_path:
             return generation.store_path
-    raise nix_profile.ProfileError(f"generation {change.number} is recorded, and its link is gone from {profile.parent}")
+    raise nix_profile.ProfileError(f"generation {change.number} is recorded, and {profile.parent} has no link to its tree any more")
 
 
 def _go_back(bench: Bench, profile: Path, before: nix_profile.Live | None) -> str:

@@ -6,26 +6,34 @@ DBOS runs the step at least once, cancels it at its awaits, and retries it when 
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 from dbos import DBOS
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from example.db import Database
+from example.jobs.file_lock import remove_lock, try_lock
 from example.jobs.queue import JobQueue
 from example.lifecycle import downloads
 from example.lifecycle.job_log import JobLogWriter
+from example.nix.failures import explain_os_error
 from example.sources import Artifact, FetchKilled, FetchRequest, Source, SourceError
 
 FETCH_ATTEMPTS = 3
 MAX_RECOVERIES = 20
 LOCK_POLL_SECONDS = 0.1
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+
+Result = TypeVar("Result")
+
 OTHER_STATES = {
     "CANCELLED": "the job was cancelled in the queue; download it again",
     "MAX_RECOVERY_ATTEMPTS_EXCEEDED": f"the job's worker died {MAX_RECOVERIES} times while it ran, so it was given up",
@@ -50,7 +58,7 @@ _bench: Workbench | None = None
 
 def set_up(bench: Workbench) -> None:
     """Give this process's jobs their workbench, before the engine starts: DBOS calls workflows by name and passes only ``task_id``."""
-    global _bench
+    global _bench  # noqa: PLW0603 (one engine a process, so one workbench)
     _bench = bench
 
 
@@ -62,7 +70,7 @@ async def download_package(task_id: str) -> None:
         await fetch(task_id)
     except Exception as error:
         reason = _last_word(error)
-        await asyncio.to_thread(_bench.database.transact, lambda session: downloads.fail(session, task_id, reason))
+        await _write_down(_bench, lambda session: downloads.fail(session, task_id, reason))
 
 
 @DBOS.step(
@@ -76,22 +84,48 @@ async def download_package(task_id: str) -> None:
 async def fetch(task_id: str) -> None:
     """One attempt. Raises only what is worth another one, or what nobody foresaw."""
     assert _bench is not None, "set_up comes before the engine's start"
-    database = _bench.database
-    work = await asyncio.to_thread(database.transact, lambda session: downloads.begin(session, task_id))
+    bench = _bench
+    package_id = await _write_down(bench, lambda session: downloads.package_of(session, task_id))
+    if package_id is None:
+        return
+    try:
+        async with _only_one(bench.locks / f"package-{package_id}"):
+            await _download(bench, task_id)
+    except OSError as problem:  # above all: no space for the lock
+        reason = explain_os_error("the download could not begin", problem).text
+        await _write_down(bench, lambda session: downloads.fail(session, task_id, reason))
+
+
+async def _download(bench: Workbench, task_id: str) -> None:
+    """Under the package's lock: what an earlier run has finished is not done again, nor undone."""
+    work = await _write_down(bench, lambda session: downloads.begin(session, task_id))
     if work is None:
         return
-    async with _only_one(_bench.locks / f"package-{work.package_id}"):
+    try:
+        artifact = await _fetch_with_log(bench, work)
+    except FetchKilled:
+        raise
+    except SourceError as error:
+        reason = str(error)
+        await _write_down(bench, lambda session: downloads.fail(session, task_id, reason))
+        return
+    wanted = await _write_down(
+        bench, lambda session: downloads.succeed(session, task_id, artifact) or downloads.is_kept(session, work.package_id)
+    )
+    if not wanted:
+        bench.sources[work.source].forget(work.package_id)
+
+
+async def _write_down(bench: Workbench, work: Callable[[Session], Result]) -> Result:
+    """Run ``work`` in a transaction, again and again while the database is away or full: how a download ended must not get lost."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
         try:
-            artifact = await _fetch_with_log(_bench, work)
-        except FetchKilled:
-            raise
-        except SourceError as error:
-            reason = str(error)
-            await asyncio.to_thread(database.transact, lambda session: downloads.fail(session, task_id, reason))
-            return
-        kept = await asyncio.to_thread(database.transact, lambda session: downloads.succeed(session, task_id, artifact))
-        if not kept:
-            _bench.sources[work.source].forget(work.package_id)
+            return await asyncio.to_thread(bench.database.transact, work)
+        except (OperationalError, InterfaceError, PoolTimeout) as error:
+            log.warning("database_unavailable", error=str(error)[:500], tried_again_in=pause)
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
 async def _fetch_with_log(bench: Workbench, work: downloads.Work) -> Artifact:
@@ -106,7 +140,7 @@ async def _fetch_with_log(bench: Workbench, work: downloads.Work) -> Artifact:
         raise
     finally:
         flushing.cancel()
-        with suppress(DBAPIError):  # a log that can't be written must not hide how the fetch ended
+        with suppress(SQLAlchemyError):  # a log that can't be written must not hide how the fetch ended
             await report.flush()
 
 
@@ -114,17 +148,15 @@ async def _fetch_with_log(bench: Workbench, work: downloads.Work) -> Artifact:
 async def _only_one(path: Path) -> AsyncIterator[None]:
     """Hold the package's lock: a cancelled run may still be ending when its successor starts. The system drops it when the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    while True:
+        held = try_lock(path)
+        if held is not None:
+            break
+        await asyncio.sleep(LOCK_POLL_SECONDS)
     try:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(LOCK_POLL_SECONDS)
         yield
     finally:
-        os.close(file)
+        remove_lock(path, held)
 
 
 def _last_word(error: Exception) -> str:
@@ -138,9 +170,19 @@ def _last_word(error: Exception) -> str:
 
 
 def reconcile(database: Database, queue: JobQueue) -> None:
-    """Fail the jobs that the engine will not run any further and nobody wrote an end for: none stays ``downloading`` for good."""
+    """Bring our jobs and the engine's together, where a process died between the two.
+
+    Jobs that the engine will not run any further and nobody wrote an end for fail: none stays ``downloading`` for good. Jobs that were
+    cancelled without the engine being told are cancelled there too.
+    """
     with database.read() as session:
         unfinished = downloads.open_tasks(session)
     for task_id, state in queue.ended(unfinished).items():
         reason = OTHER_STATES.get(state, f"the job ended without a result (engine state {state}); download it again")
-        database.transact(lambda session, task_id=task_id, reason=reason: downloads.fail(session, task_id, reason))  # type: ignore[misc]
+        database.transact(partial(downloads.fail, task_id=task_id, reason=reason))
+    running = queue.running()
+    if running:
+        with database.read() as session:
+            unstopped = downloads.cancelled_among(session, running)
+        for task_id in unstopped:
+            queue.cancel(task_id)

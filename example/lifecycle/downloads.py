@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -12,13 +13,15 @@ from example.errors import JobFinished
 from example.identity import access
 from example.identity.actor import Actor
 from example.jobs.queue import JobQueue
+from example.lifecycle.job_log import storable
+from example.lifecycle.jobs import OPEN_STATES
 from example.lifecycle.states import Status, move
 from example.models import Job, Package, now
 from example.sources import Artifact
 
 KIND = "download"
 WORKFLOW = "download_package"
-OPEN_STATES = ("queued", "running")
+LOOKED_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,11 @@ def cancel(session: Session, actor: Actor, task_id: str) -> Job:
     return job
 
 
+def package_of(session: Session, task_id: str) -> int | None:
+    """The package that an open job works on; ``None`` when the job is not wanted any more."""
+    return session.scalar(select(Job.package_id).where(Job.task_id == task_id, Job.state.in_(OPEN_STATES)))
+
+
 def begin(session: Session, task_id: str) -> Work | None:
     """A worker starts, or starts again, on a job; ``None`` when it is not wanted any more."""
     package, job = _lock(session, task_id)
@@ -105,12 +113,24 @@ def succeed(session: Session, task_id: str, artifact: Artifact) -> bool:
 
 def fail(session: Session, task_id: str, reason: str) -> None:
     """The job has failed, with a reason for people. Nothing changes when it has ended already."""
-    _end(session, task_id, state="failed", error=reason)
+    _end(session, task_id, state="failed", error=storable(reason))
+
+
+def is_kept(session: Session, package_id: int) -> bool:
+    """Whether the package's artifact is in use, whoever fetched it."""
+    status = session.scalar(select(Package.status).where(Package.id == package_id))
+    return status in (Status.DOWNLOADED, Status.ACTIVATED)
 
 
 def open_tasks(session: Session) -> list[str]:
-    """The jobs that have not ended."""
-    return list(session.scalars(select(Job.task_id).where(Job.state.in_(OPEN_STATES))))
+    """The oldest jobs that have not ended, at most 500: the queue is first in, first out, so the others' turn comes."""
+    query = select(Job.task_id).where(Job.state.in_(OPEN_STATES)).order_by(Job.id).limit(LOOKED_AT_ONCE)
+    return list(session.scalars(query))
+
+
+def cancelled_among(session: Session, task_ids: Collection[str]) -> list[str]:
+    """Those of ``task_ids`` that somebody cancelled."""
+    return list(session.scalars(select(Job.task_id).where(Job.task_id.in_(task_ids), Job.state == "cancelled")))
 
 
 def _lock(session: Session, task_id: str) -> tuple[Package | None, Job | None]:

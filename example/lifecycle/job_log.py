@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from example.db import Database
@@ -35,30 +37,48 @@ class JobLogWriter:
         self._left = limit
         self._texts: list[str] = []
         self._progress: dict[str, object] = {}
+        self._writing: asyncio.Future[None] | None = None
 
     def log(self, text: str) -> None:
         """Add whole lines."""
         if self._left <= 0:
             return
         self._left -= len(text)
-        self._texts.append(text.replace("\0", "�") if self._left > 0 else "… the log is longer than the limit; the rest is not kept\n")
+        self._texts.append(storable(text) if self._left > 0 else "… the log is longer than the limit; the rest is not kept\n")
 
     def progress(self, done: int, expected: int, phase: str) -> None:
         """Say how far it is."""
-        self._progress = {"done": done, "expected": expected, "phase": phase[:200].replace("\0", "�")}
+        self._progress = {"done": done, "expected": expected, "phase": storable(phase)[:200]}
 
     async def keep_flushing(self) -> None:
-        """Write what has come in, until cancelled."""
+        """Write what has come in, until cancelled. What can't be written now is kept for the next time."""
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
+            with suppress(SQLAlchemyError):
+                await self.flush()
 
     async def flush(self) -> None:
-        """Write what has come in since the last time."""
+        """Write what has come in since the last time.
+
+        Raises:
+            SQLAlchemyError: the database can't; nothing is lost.
+        """
+        if self._writing is not None:  # a cancelled flush goes on in its thread: its pieces come first
+            await asyncio.wait([self._writing])
+            self._writing = None
         texts, self._texts = self._texts, []
         progress, self._progress = self._progress, {}
-        if texts or progress:
-            await asyncio.to_thread(self._database.transact, lambda session: self._write(session, "".join(texts), progress))
+        if not texts and not progress:
+            return
+        self._writing = asyncio.ensure_future(asyncio.to_thread(self._transact, "".join(texts), progress))
+        try:
+            await asyncio.shield(self._writing)
+        except SQLAlchemyError:
+            self._texts, self._progress = texts + self._texts, progress | self._progress
+            raise
+
+    def _transact(self, text: str, progress: dict[str, object]) -> None:
+        self._database.transact(lambda session: self._write(session, text, progress))
 
     def _write(self, session: Session, text: str, progress: dict[str, object]) -> None:
         chunks = [text[start : start + LARGEST_CHUNK] for start in range(0, len(text), LARGEST_CHUNK)]
@@ -66,6 +86,11 @@ class JobLogWriter:
             session.execute(insert(JobLog), [{"job_id": self._job_id, "text": chunk} for chunk in chunks])
         if progress:
             session.execute(update(Job).where(Job.id == self._job_id).values(progress))
+
+
+def storable(text: str) -> str:
+    """``text`` as every database takes it: NUL and half surrogates replaced."""
+    return text.replace("\0", "�").encode("utf-8", "replace").decode()
 
 
 def read_log(session: Session, job_id: int, *, after: int) -> Sequence[LogChunk]:

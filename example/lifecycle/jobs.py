@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from example.db import Database
 from example.identity.access import visible_jobs
 from example.identity.actor import Actor
 from example.models import Job
 
 JobState = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+OPEN_STATES = ("queued", "running")
+PURGED_AT_ONCE = 100
 
 
 @dataclass(frozen=True)
@@ -71,3 +74,18 @@ def total(session: Session, actor: Actor, state: JobState | None) -> int:
     """How many jobs in ``state`` there are."""
     query = select(func.count()).select_from(Job).where(visible_jobs(actor))
     return int(session.scalar(query.where(Job.state == state) if state else query) or 0)
+
+
+def purge(database: Database, before: datetime) -> int:
+    """Delete the jobs that ended before ``before``, with their logs, a few a transaction so that nobody waits long; answers how many."""
+
+    def few(session: Session) -> int:
+        old = select(Job.id).where(Job.state.not_in(OPEN_STATES), Job.finished_at < before).limit(PURGED_AT_ONCE)
+        ids = list(session.scalars(old))
+        session.execute(delete(Job).where(Job.id.in_(ids)))
+        return len(ids)
+
+    purged = 0
+    while deleted := database.transact(few):
+        purged += deleted
+    return purged

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -13,6 +14,7 @@ from example.db import Database
 from example.environments import history
 from example.environments.history import Member
 from example.environments.host import Host, exclusive
+from example.errors import EnvironmentBusy
 from example.lifecycle.states import Status, move
 from example.models import Environment, Package, now
 from example.nix import profile as nix_profile
@@ -42,7 +44,8 @@ def reconcile(database: Database, environment_id: int, profile: Path) -> None:
     with database.read() as session:
         environment = session.get_one(Environment, environment_id)
         unfinished = history.open_switches(session, environment_id)
-        if not unfinished and environment.generation == (live.generation if live else None):
+        known = history.find(session, environment_id, environment.generation) if environment.generation is not None else None
+        if not unfinished and live == (nix_profile.Live(known.number, known.store_path) if known else None):
             return
     database.transact(lambda session: _write_truth(session, environment_id, live))
 
@@ -55,11 +58,13 @@ def _write_truth(session: Session, environment_id: int, live: nix_profile.Live |
         history.close_switch(session, entry, "done" if happened else "abandoned")
         members = wanted if happened else members
     log.warning("environment_reconciled", environment_id=environment_id, live=live.generation if live else None)
+    if members is None and environment.generation != (live.generation if live else None):
+        history.note_foreign_switch(session, environment, live.store_path if live else "")
     if live is None:
         _nothing_live(session, environment)
         return
     if members is None:
-        members = history.members(session, environment_id, live.generation)
+        members = history.members_of_tree(session, environment_id, live.generation, live.store_path)
     set_active(session, environment, live.generation, live.store_path, members)
 
 
@@ -75,9 +80,9 @@ def _nothing_live(session: Session, environment: Environment) -> None:
 
 
 def reconcile_all(database: Database, host: Host) -> None:
-    """At the start: every environment of this host."""
+    """At the start: every environment of this host. One that is being changed at this moment is left to who is changing it."""
     with database.read() as session:
         ids = list(session.scalars(select(Environment.id)))
     for environment_id in ids:
-        with exclusive(host, environment_id) as profile:
+        with suppress(EnvironmentBusy), exclusive(host, environment_id, patience=0) as profile:
             reconcile(database, environment_id, profile)

@@ -7,12 +7,12 @@ from typing import Any
 from example.web.errors import Problem
 
 _EXAMPLES: dict[int, tuple[str, str, str]] = {
-    400: ("Bad Request", "bad_request", "there was an error parsing the body"),
+    400: ("Bad Request", "bad_request", "the body could not be read as JSON (RFC 8259); check it"),
     401: ("Unauthorized", "token_expired", "the token pm_pat_5xKq0Vb1… expired at 2026-02-01 12:00 UTC; create a new one"),
     403: ("Forbidden", "insufficient_scope", "this needs the scope 'packages:publish', which the token pm_pat_5xKq0Vb1… does not have"),
     404: ("Not Found", "not_found", "there is no package 7; list them with GET /api/v1/packages"),
     409: ("Conflict", "invalid_status", "package 7 (hello 2.1.0) is created, so it can't become activated; download it first"),
-    413: ("Content Too Large", "content_too_large", "the body is larger than 1048576 bytes"),
+    413: ("Content Too Large", "content_too_large", "the body is larger than this operation takes; send less"),
     422: ("Unprocessable Content", "validation_error", "name: String should have at least 2 characters (got 'x')"),
     507: ("Insufficient Storage", "storage_full", "the server's disk is full; nothing was changed. Free some space and try again"),
     503: ("Service Unavailable", "service_unavailable", "the database doesn't answer; nothing was changed. Try again"),
@@ -46,3 +46,6 @@ def answers(
 
 GUARDED = (401, 403)
 """The problems of every operation that needs a scope."""
+
+WITH_BODY = (400, 413, 422)
+"""The problems of every operation that reads a body."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from example import errors
 from example.db import is_disk_full
@@ -26,8 +29,11 @@ STATUSES: dict[type[errors.PackageMasterError], int] = {
     errors.StorageFull: 507,
     errors.Unavailable: 503,
 }
+TITLES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's names, where Python 3.11 still has older ones: codes and titles are the same on every Python."""
 REALM = 'Bearer realm="package-master"'
 SHOWN_INPUT = 100
+SHOWN_ERRORS = 50
 
 log = structlog.get_logger("example.web")
 
@@ -58,10 +64,15 @@ def status_of(error: errors.PackageMasterError) -> int:
     return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), 500)
 
 
+def title_of(status: int) -> str:
+    """The name of a status."""
+    return TITLES.get(status) or HTTPStatus(status).phrase
+
+
 def problem(request: Request, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> Response:
     """A problem as an answer."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, "code": code}
-    body["request_id"] = request.scope.get("state", {}).get("request_id")
+    body = {"type": "about:blank", "title": title_of(status), "status": status, "detail": detail, "code": code}
+    body["request_id"] = _request_id(request)
     headers = dict(headers or {})
     if status == 401:
         headers["WWW-Authenticate"] = f'{REALM}, error="{code}"' if code != "credentials_missing" else REALM
@@ -77,7 +88,7 @@ async def on_project_error(request: Request, error: Exception) -> Response:
 async def on_validation_error(request: Request, error: Exception) -> Response:
     """Input that doesn't fit the operation's schema: every field with its value and what is wrong."""
     assert isinstance(error, RequestValidationError)
-    found = [{"field": _field(one["loc"]), "message": f"{one['msg']}{_shown(one)}"} for one in error.errors()]
+    found = [{"field": _field(one), "message": _message(one)} for one in error.errors()[:SHOWN_ERRORS]]
     detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:5])
     return problem(request, 422, errors.Invalid.code, detail, errors=found)
 
@@ -85,24 +96,27 @@ async def on_validation_error(request: Request, error: Exception) -> Response:
 async def on_http_error(request: Request, error: Exception) -> Response:
     """The router's own answers: no such path, no such method, a body that is too large."""
     assert isinstance(error, HTTPException)
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    code = title_of(error.status_code).lower().replace(" ", "_")
     detail = str(error.detail)
     if error.status_code == 404:
         detail = f"there is nothing at {request.url.path[:SHOWN_INPUT]!r}; the operations are listed at /docs"
     elif error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = _allowed(request.app.routes, request)
         detail = f"{request.method} is not possible at {request.url.path[:SHOWN_INPUT]!r}; possible: {allowed}"
+        return problem(request, 405, code, detail, headers={"Allow": allowed})
+    elif error.status_code == 413:
+        detail = "the body is larger than this operation takes; send less"
+    elif error.status_code == 400:
+        detail = "the body could not be read as JSON (RFC 8259); check it"
     return problem(request, error.status_code, code, detail, headers=dict(error.headers or {}))
 
 
 async def on_database_error(request: Request, error: Exception) -> Response:
     """The database refused: full, or not there."""
     assert isinstance(error, DBAPIError | PoolTimeout)
-    log.error("database_error", error=str(getattr(error, "orig", error))[:500])
+    log.error("database_error", error=str(getattr(error, "orig", error))[:500], request_id=_request_id(request))
     if isinstance(error, DBAPIError) and is_disk_full(error):
-        return problem(
-            request, 507, errors.StorageFull.code, "the server's disk is full; nothing was changed. Free some space and try again"
-        )
+        return _disk_full(request)
     if isinstance(error, DBAPIError) and not error.connection_invalidated and not _is_operational(error):
         return await on_unexpected(request, error)
     return problem(
@@ -112,31 +126,63 @@ async def on_database_error(request: Request, error: Exception) -> Response:
 
 async def on_unexpected(request: Request, error: Exception) -> Response:
     """A fault of ours: the log has it, the client its request id."""
-    log.error("unexpected_error", exc_info=error)
+    log.error("unexpected_error", exc_info=error, request_id=_request_id(request))
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return _disk_full(request)
     return problem(request, 500, "internal_error", "the server made a mistake; its log has the details under this request_id")
 
 
 def install(app: FastAPI) -> None:
-    """Answer every error as a problem."""
+    """Answer every error as a problem. What none of these handles reaches ``RequestLog``, which calls ``on_unexpected``."""
     app.add_exception_handler(errors.PackageMasterError, on_project_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(DBAPIError, on_database_error)
     app.add_exception_handler(PoolTimeout, on_database_error)
-    app.add_exception_handler(Exception, on_unexpected)
+
+
+def _disk_full(request: Request) -> Response:
+    detail = "the server's disk is full; nothing was changed. Free some space and try again"
+    return problem(request, 507, errors.StorageFull.code, detail)
+
+
+def _request_id(request: Request) -> str | None:
+    given: str | None = request.scope.get("state", {}).get("request_id")
+    return given
+
+
+def _allowed(routes: Iterable[BaseRoute], request: Request) -> str:
+    """The methods of every route with this path: each operation is a route of its own, and the router names only the first one's."""
+    methods: set[str] = set()
+    for route in routes:
+        match, _ = route.matches(request.scope)
+        if match is not Match.NONE:
+            methods |= set(getattr(route, "methods", None) or ())
+    if not methods or "GET" in methods:  # none: mounted static files
+        methods |= {"GET", "HEAD"}
+    return ", ".join(sorted(methods))
 
 
 def _is_operational(error: DBAPIError) -> bool:
     return type(error).__name__ in ("OperationalError", "InterfaceError")
 
 
-def _field(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location if part not in ("body", "query", "path")) or str(location[0])
+def _field(one: dict[str, Any]) -> str:
+    place = [str(part) for part in one["loc"] if part not in ("body", "query", "path")] if one["type"] != "json_invalid" else []
+    return _plain(".".join(place) or str(one["loc"][0]))
 
 
-def _shown(one: dict[str, Any]) -> str:
-    value = one.get("input")
+def _message(one: dict[str, Any]) -> str:
+    value, says = one.get("input"), str(one["msg"])
+    if one["type"] == "json_invalid":
+        return f"not JSON: {one['ctx']['error']} at character {one['loc'][-1]}"
+    if isinstance(value, bytes):  # FastAPI leaves a body of another type unread
+        return "the body is JSON: send it with Content-Type: application/json"
     if value is None or isinstance(value, dict | list) or one["type"] == "missing":
-        return ""
-    text = repr(value)
-    return f" (got {text if len(text) <= SHOWN_INPUT else text[:SHOWN_INPUT] + '…'})"
+        return says
+    return f"{says} (got {_plain(repr(value))})"
+
+
+def _plain(text: str) -> str:
+    """Short, and without the lone surrogates that JSON may escape and UTF-8 can't write."""
+    return (text if len(text) <= SHOWN_INPUT else text[:SHOWN_INPUT] + "…").encode(errors="backslashreplace").decode()

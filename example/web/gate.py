@@ -9,7 +9,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from anyio import to_thread
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,11 +24,11 @@ from example.web.services import Services, services_of
 USE_NOTED_EVERY = timedelta(minutes=1)
 CACHED_TOKENS = 10_000
 
-Identity = Actor | PackageMasterError
+Identity = Actor | Exception
 
 
 class TokenGate:
-    """Sets ``scope["state"]["identity"]``: an actor, or the error that a route that needs one answers with."""
+    """Sets ``scope["state"]["identity"]``: an actor, or the error that a route that needs one answers with: bad credentials, or a database that is gone."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -44,7 +44,7 @@ class TokenGate:
     async def _identify(self, scope: Scope) -> Identity:
         headers = Headers(scope=scope)
         header = headers.get("authorization")
-        if header is None:
+        if header is None or not header.strip():
             return Unauthenticated(
                 "this needs a token: send Authorization: Bearer pm_pat_…; how to get one: POST /api/v1/tokens, and the README"
             )
@@ -54,7 +54,7 @@ class TokenGate:
             record = await self._find(services, secret)
             address, moment = client_address(scope), now()
             actor = verify(record, secret, pepper=services.core.pepper, address=address, moment=moment)
-        except PackageMasterError as error:
+        except (PackageMasterError, SQLAlchemyError) as error:
             return error
         assert record is not None, "verify refuses a token that isn't there"
         self._note_use(services, record, address, headers.get("user-agent"), moment)
@@ -104,5 +104,5 @@ def _look_up(services: Services, public_id: str) -> TokenRecord | None:
 def _write_use(services: Services, token_id: int, address: str | None, agent: str | None, moment: datetime) -> None:
     try:
         services.core.database.transact(lambda session: record_use(session, token_id, address=address, agent=agent, moment=moment))
-    except DBAPIError:
+    except SQLAlchemyError:
         return  # a busy or full database: the next use in a minute notes it

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import Path, Query, Request
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 LARGEST_ID = 2**31 - 1
 
-PackageId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The package's id", examples=[1])]
-TokenId = Annotated[int, Path(ge=1, le=LARGEST_ID, description="The token's id", examples=[1])]
+
+def _digits(given: object) -> object:
+    """Refuses ``1.0``, ``1_0`` and ``+1``, which pydantic takes for integers: one resource, one address."""
+    if isinstance(given, str) and re.fullmatch("-?[0-9]+", given) is None:
+        raise PydanticCustomError("int_parsing", "Input should be a valid integer: digits only")
+    return given
+
+
+Digits = BeforeValidator(_digits)
+
+PackageId = Annotated[int, Digits, Path(ge=1, le=LARGEST_ID, description="The package's id", examples=[1])]
+TokenId = Annotated[int, Digits, Path(ge=1, le=LARGEST_ID, description="The token's id", examples=[1])]
 TaskId = Annotated[
     str,
     Path(
@@ -18,8 +31,8 @@ TaskId = Annotated[
         examples=["3f1e9a52-6f0e-4f0e-9a52-3f1e9a526f0e"],
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=1000, description="How many at most")]
-After = Annotated[int, Query(ge=0, le=LARGEST_ID, description="Only those behind this one: the `Link` header of a page has it")]
+Limit = Annotated[int, Digits, Query(ge=1, le=1000, description="How many at most")]
+After = Annotated[int, Digits, Query(ge=0, le=LARGEST_ID, description="Only those behind this one: the `Link` header of a page has it")]
 
 
 def page_headers(request: Request, *, limit: int, returned: int, last: int | None, total: int) -> dict[str, str]:

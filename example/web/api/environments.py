@@ -14,12 +14,13 @@ from example.environments import history
 from example.environments.history import Member
 from example.identity import access
 from example.identity.actor import Actor
+from example.identity.patterns import matches
 from example.identity.scopes import Scope
 from example.lifecycle import activations
 from example.web import calls
 from example.web.api.packages import HealthCheckBody
 from example.web.calls import render
-from example.web.documentation import GUARDED, answers
+from example.web.documentation import GUARDED, WITH_BODY, answers
 from example.web.parameters import LARGEST_ID
 from example.web.routing import actor_of, requires, router
 from example.web.services import Services, services
@@ -112,7 +113,7 @@ async def list_generations(request: Request) -> Response:
     def look(session: Session) -> list[GenerationView]:
         environment = access.environment(session, actor, activations.SOURCE, activations.DEFAULT_ENVIRONMENT)
         found = history.views(session, environment) if environment else []
-        return [GenerationView(one.number, one.current, one.created_at, _members(one.packages)) for one in found]
+        return [GenerationView(one.number, one.current, one.created_at, _members(actor, one.packages)) for one in found]
 
     return render(await calls.read(request, look))
 
@@ -121,7 +122,7 @@ async def list_generations(request: Request) -> Response:
     f"{PATH}/rollback",
     summary="Roll back",
     response_model=EnvironmentView,
-    responses=answers(EXAMPLE | {"generation": 2}, *GUARDED, 404, 409, 413, 422),
+    responses=answers(EXAMPLE | {"generation": 2}, *GUARDED, 404, 409, *WITH_BODY),
 )
 @requires(Scope.ENVIRONMENTS_ACTIVATE)
 async def roll_back(request: Request, body: Rollback | None = None) -> Response:
@@ -135,7 +136,7 @@ async def roll_back(request: Request, body: Rollback | None = None) -> Response:
     f"{PATH}/switch",
     summary="Switch to a generation",
     response_model=EnvironmentView,
-    responses=answers(EXAMPLE, *GUARDED, 404, 409, 413, 422),
+    responses=answers(EXAMPLE, *GUARDED, 404, 409, *WITH_BODY),
 )
 @requires(Scope.ENVIRONMENTS_ACTIVATE)
 async def switch_environment(request: Request, body: Switching) -> Response:
@@ -152,9 +153,10 @@ def _view(session: Session, held: Services, actor: Actor) -> EnvironmentView:
         return EnvironmentView(activations.SOURCE, activations.DEFAULT_ENVIRONMENT, None, None, [])
     live = history.members(session, environment.id, environment.generation)
     return EnvironmentView(
-        environment.source, environment.name, str(held.host.profile(environment.id)), environment.generation, _members(live)
+        environment.source, environment.name, str(held.host.profile(environment.id)), environment.generation, _members(actor, live)
     )
 
 
-def _members(members: tuple[Member, ...]) -> list[MemberView]:
-    return [MemberView(one.package_id, one.name, one.version) for one in members]
+def _members(actor: Actor, members: tuple[Member, ...]) -> list[MemberView]:
+    """Those that the actor's token covers: of the others it says nothing, as the lists of packages and jobs."""
+    return [MemberView(one.package_id, one.name, one.version) for one in members if matches(actor.resources, one.name)]

@@ -16,7 +16,7 @@ from example.lifecycle.states import Status
 from example.sources.nix import NixSource
 from example.web import calls
 from example.web.calls import render
-from example.web.documentation import GUARDED, answers
+from example.web.documentation import GUARDED, WITH_BODY, answers
 from example.web.parameters import LIST_HEADERS, After, Limit, PackageId, page_headers
 from example.web.routing import actor_of, requires, router
 from example.web.services import services
@@ -47,7 +47,10 @@ class NewPackage(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"name": "hello", "version": "2.1.0"}]})
 
     name: str = Field(
-        min_length=2, max_length=50, json_schema_extra={"pattern": NixSource.name_pattern}, description="An attribute, or a path of them: python3Packages.requests"
+        min_length=2,
+        max_length=50,
+        json_schema_extra={"pattern": NixSource.name_pattern},
+        description="An attribute, or a path of them: python3Packages.requests",
     )
     version: str = Field(min_length=1, max_length=64, json_schema_extra={"pattern": NixSource.version_pattern})
     source: Literal["nix"] = "nix"
@@ -114,7 +117,7 @@ async def list_packages(
 ) -> Response:
     """Oldest first."""
     actor, wanted = actor_of(request), PackageFilter(source, status, name)
-    if limit > 100:  # a long page would hold up the event loop
+    if limit > 100 or actor.resources:  # a long page, or counting by patterns, would hold up the event loop
         found, total = await calls.read(
             request,
             lambda session: (packages.page(session, actor, wanted, limit=limit, after=after), packages.total(session, actor, wanted)),
@@ -133,7 +136,7 @@ async def list_packages(
     summary="Create a package",
     status_code=201,
     response_model=PackageView,
-    responses=answers(EXAMPLE | {"status": "created", "artifact": None}, *GUARDED, 409, 413, 422, 507, status=201),
+    responses=answers(EXAMPLE | {"status": "created", "artifact": None}, *GUARDED, 409, *WITH_BODY, 507, status=201),
 )
 @requires(Scope.PACKAGES_PUBLISH)
 async def create_package(request: Request, body: NewPackage) -> Response:
@@ -182,7 +185,7 @@ async def download_package(request: Request, package_id: PackageId) -> Response:
     "/package/{package_id}/activate",
     summary="Activate a package",
     response_model=Activated,
-    responses=answers({"status": "activated", "generation": 3}, *GUARDED, 404, 409, 413, 422, 507),
+    responses=answers({"status": "activated", "generation": 3}, *GUARDED, 404, 409, *WITH_BODY, 507),
 )
 @requires(Scope.ENVIRONMENTS_ACTIVATE)
 async def activate_package(request: Request, package_id: PackageId, body: Activation | None = None) -> Response:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from typing import Literal
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
 from pydantic import BaseModel
 
@@ -18,6 +19,7 @@ from example.web.routing import PREFIX, public, router
 from example.web.services import Services, services
 
 routes = router("system", prefix="")
+_probes = CapacityLimiter(4)  # threads of their own: a probe must not wait behind activations
 
 
 class Hello(BaseModel):
@@ -83,13 +85,16 @@ async def health() -> Response:
 async def ready(request: Request) -> Response:
     """Asks the database, the storage and the job engine. For readiness probes: 503 says which part is missing and how to get it."""
     held = services(request)
-    parts = await to_thread.run_sync(_parts, held, limiter=held.changes)
+    parts = await to_thread.run_sync(_parts, held, limiter=_probes)
     fine = all(state == "ok" for state in parts.values())
     return render({"status": "ok" if fine else "unavailable", **parts}, status=200 if fine else 503)
 
 
 @routes.get(
-    f"{PREFIX}/version", summary="Which version is this?", response_model=Version, responses=answers({"version": "0.1.0", "build": "development"})
+    f"{PREFIX}/version",
+    summary="Which version is this?",
+    response_model=Version,
+    responses=answers({"version": "0.1.0", "build": "development"}),
 )
 @public
 async def version() -> Response:
@@ -131,9 +136,8 @@ def _state(check: Callable[[], None], failing: str) -> str:
 
 
 def _check_storage(held: Services) -> None:
-    probe = held.core.settings.data_dir / f".probe-{os.getpid()}"
-    probe.write_bytes(b"ok")
-    probe.unlink()
+    with tempfile.TemporaryFile(dir=held.core.settings.data_dir) as probe:
+        probe.write(b"ok")
 
 
 def _check_jobs(held: Services) -> None:

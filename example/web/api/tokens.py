@@ -17,7 +17,7 @@ from example.identity.scopes import Scope
 from example.models import Token
 from example.web import calls
 from example.web.calls import render
-from example.web.documentation import GUARDED, answers
+from example.web.documentation import GUARDED, WITH_BODY, answers
 from example.web.gate import client_address
 from example.web.parameters import After, Limit, TokenId, page_headers
 from example.web.routing import actor_of, requires, router
@@ -115,7 +115,7 @@ class Nothing(BaseModel):
     summary="Create a token",
     status_code=201,
     response_model=IssuedView,
-    responses=answers(ISSUED, *GUARDED, 413, 422, 507, status=201),
+    responses=answers(ISSUED, *GUARDED, *WITH_BODY, 507, status=201),
 )
 @requires(Scope.TOKENS_WRITE, anonymous=True)
 async def create_token(request: Request, body: NewToken | None = None) -> Response:
@@ -170,7 +170,7 @@ async def show_token(request: Request, token_id: TokenId) -> Response:
     "/tokens/{token_id}/regenerate",
     summary="Give a token a new secret",
     response_model=IssuedView,
-    responses=answers(ISSUED | {"id": 2, "rotated_from": 1}, *GUARDED, 404, 409, 413, 422),
+    responses=answers(ISSUED | {"id": 2, "rotated_from": 1}, *GUARDED, 404, 409, *WITH_BODY),
 )
 @requires(Scope.TOKENS_WRITE)
 async def regenerate_token(request: Request, token_id: TokenId, body: Regeneration | None = None) -> Response:
@@ -187,7 +187,7 @@ async def regenerate_token(request: Request, token_id: TokenId, body: Regenerati
     "/tokens/{token_id}/allowed-ips",
     summary="Limit where a token may be used",
     response_model=TokenView,
-    responses=answers(MASKED, *GUARDED, 404, 413, 422),
+    responses=answers(MASKED, *GUARDED, 404, *WITH_BODY),
 )
 @requires(Scope.TOKENS_WRITE)
 async def set_allowed_ips(request: Request, token_id: TokenId, body: AllowedIps) -> Response:

@@ -31,6 +31,12 @@ def test_it_restarts_and_holds_no_secret() -> None:
     assert "SECRET_KEY" not in unit["Environment"]
 
 
+def test_no_line_of_the_environment_file_can_turn_production_into_development() -> None:
+    lines = [line for line in UNIT.read_text(encoding="utf-8").splitlines() if line.startswith("ExecStart")]
+    assert len(lines) == 2
+    assert all("=/usr/bin/env APP_ENV=production DATA_DIR=/var/lib/example /opt/example/bin/" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     "directive",
     [

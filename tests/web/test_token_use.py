@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import MetaData, select, update
+from sqlalchemy.exc import OperationalError
 
 from example.config import Settings
 from example.models import Token, now
@@ -55,8 +56,6 @@ def test_a_use_after_a_minute_is_written_again(service: Service, monkeypatch: py
 
 
 def test_a_use_that_cannot_be_noted_does_not_hurt_the_request(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sqlalchemy.exc import OperationalError
-
     def locked(*_: object, **__: object) -> None:
         raise OperationalError("UPDATE tokens", None, Exception("database is locked"))
 

@@ -39,4 +39,4 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/health', timeout=3)"]
 ENTRYPOINT ["/usr/bin/tini", "--"]
 # The service writes its own request log; uvicorn's would cost a third of the throughput. Run example-init before the first start.
-CMD ["uvicorn", "example.server:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log"]
+CMD ["uvicorn", "example.server:app", "--host", "0.0.0.0", "--port", "8000", "--no-access-log", "--timeout-graceful-shutdown", "5"]

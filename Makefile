@@ -14,7 +14,7 @@ demo: runtime ## See it work: serve, create, download, activate, roll back
 
 serve: runtime ## Serve on http://127.0.0.1:8000, reloading on change
 	@$(BIN)/example-init
-	$(BIN)/uvicorn example.server:app --host 127.0.0.1 --port 8000 --reload --reload-dir example $(ARGS)
+	$(BIN)/uvicorn example.server:app --host 127.0.0.1 --port 8000 --timeout-graceful-shutdown 5 --reload --reload-dir example $(ARGS)
 
 test: dev ## Run every test and require that all code is covered
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)

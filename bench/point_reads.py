@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from statistics import median
 
 from bench.client import Client
 from bench.load import Load, load
@@ -89,7 +88,10 @@ def _rows(found: dict[tuple[str, int], list[Load]], cpu: dict[str, list[float]])
     yield compare(NAME, f"{get}, {FEW} connections, p99", "ms", p99[OURS, FEW], p99[FASTAPI, FEW], FASTAPI_NAME)
     yield compare(NAME, f"{get}, {MANY} connections", "req/s", many, few, f"itself, {FEW} connections", Target("ratio", 0.8, at_least=True))
     yield compare(NAME, f"{get}, {MANY} connections", "req/s", many, rates[FASTAPI, MANY], FASTAPI_NAME)
-    yield compare(NAME, f"{get}, {MANY} connections, p99", "ms", p99[OURS, MANY], p99[FASTAPI, MANY], FASTAPI_NAME)
+    p50 = {key: [result.p50 for result in results] for key, results in found.items()}
+    yield compare(NAME, f"{get}, {MANY} connections, median", "ms", p50[OURS, MANY], p50[FASTAPI, MANY], FASTAPI_NAME)
+    # uvloop accepts about one connection a turn of its loop: of 100 at once the last wait for seconds, once, with FastAPI too.
+    label = f"{get}, {MANY} connections, p99 with connecting"
+    yield compare(NAME, label, "ms", p99[OURS, MANY], p99[FASTAPI, MANY], FASTAPI_NAME)
     errors = [float(result.errors) for connections in (FEW, MANY) for result in found[OURS, connections]]
     yield Row(NAME, f"{get}, errors and time-outs", sum(errors), "", target=Target("value", 0), rounds={"measured": errors})
-    assert median(few) > 0, "it answered"

@@ -20,6 +20,7 @@ from example.web import docs_pages, errors, openapi
 from example.web.api import environments, jobs, packages, system, tokens
 from example.web.gate import TokenGate
 from example.web.head import HeadAsGet
+from example.web.plain_start import PlainStart
 from example.web.request_log import RequestLog
 from example.web.services import Services
 
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(TokenGate)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
+    app.add_middleware(PlainStart)
     return app
 
 

@@ -47,7 +47,7 @@ class Settings(BaseSettings):
 
     jobs_in_web: bool = True
     job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
-    job_poll_seconds: Annotated[float, Field(ge=0.01, le=60)] = 0.03
+    job_poll_seconds: Annotated[float, Field(ge=0.01, le=60)] = 0.25
     job_retention_days: Annotated[int, Field(ge=1)] = 30
 
     nix_pins: str = ""
@@ -105,7 +105,7 @@ class Settings(BaseSettings):
             return URL.create("sqlite", database=str(self.db_path))
         try:
             url = make_url(self.database_url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):
             raise ValueError("DATABASE_URL is not a URL; use sqlite:///path or postgresql://user:password@host/name") from None
         if url.get_backend_name() in ("postgresql", "postgres"):
             return url.set(drivername="postgresql+psycopg")

@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
+from sqlalchemy.exc import DBAPIError
+
 from example.config import Settings
 from example.db import Database
+from example.errors import SchemaMismatch
 from example.identity.keys import check_pepper, load_pepper
 from example.jobs.engine import JobEngine
 from example.jobs.queue import JobQueue, migrate
 from example.lifecycle import builds, jobs
+from example.log import redact
 from example.models import initialize
-from example.nix.runtime import NixRuntime
+from example.nix.runtime import NixMissing, NixRuntime
+from example.nix.store import StoreError
 from example.sources import Source, make_sources
 
 
@@ -61,7 +66,17 @@ def open_core(settings: Settings, *, drop_all: bool = False) -> Core:
         migrate(database)
         pepper = load_pepper(settings)
         database.transact(lambda session: check_pepper(session, pepper))
-        return Core(settings, database, pepper, make_sources(settings), JobQueue(database, busy_pace=settings.job_poll_seconds))
+        return Core(settings, database, pepper, make_sources(settings), JobQueue(database))
     except BaseException:
         database.close()
         raise
+
+
+def refusal(error: BaseException) -> str | None:
+    """Why a process can't start, in one line, when an operator can mend it; ``None`` for a fault of ours, which deserves its traceback."""
+    if isinstance(error, DBAPIError):
+        said = str(error.orig).strip().partition("\n")[0]
+        return f"the database can't be used: {redact(said)}; check DATABASE_URL or DB_PATH"
+    if isinstance(error, SchemaMismatch | NixMissing | StoreError | OSError | ValueError):
+        return redact(str(error))
+    return None

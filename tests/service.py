@@ -55,7 +55,7 @@ class Service:
 
     def new_token(self, **wanted: Any) -> dict[str, Any]:
         """Another token, as the API answers it."""
-        return expect(self.post("/tokens", wanted), 201)
+        return dict(expect(self.post("/tokens", wanted), 201))
 
     def with_token(self, token: str) -> dict[str, str]:
         """Headers that send another token."""
@@ -67,7 +67,7 @@ class Service:
 
     def package(self, package_id: int) -> dict[str, Any]:
         """A package as it is now."""
-        return expect(self.get(f"/package/{package_id}"), 200)
+        return dict(expect(self.get(f"/package/{package_id}"), 200))
 
     def download(self, package_id: int, seconds: float = 30) -> dict[str, Any]:
         """Download a package and wait until it is no longer ``downloading``."""
@@ -155,7 +155,8 @@ class Server:
 
     def start(self, seconds: float = 30) -> Service:
         """Start it and wait until it answers."""
-        argv = [sys.executable, "-m", "uvicorn", "example.server:app", "--port", str(self.port), "--no-access-log", "--workers", str(self.workers)]
+        app = ["uvicorn", "example.server:app", "--no-access-log", "--timeout-graceful-shutdown", "5"]
+        argv = [sys.executable, "-m", *app, "--port", str(self.port), "--workers", str(self.workers)]
         self.process = start(argv, self.settings, self.folder)
         http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         deadline = time.monotonic() + seconds

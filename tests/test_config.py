@@ -103,7 +103,8 @@ def test_secrets_are_hidden_when_settings_are_shown() -> None:
 
 
 @pytest.mark.parametrize(("env", "given", "rule"), [
-    ("development", None, "loopback"), ("production", None, "never"), ("production", "loopback", "loopback"), ("development", "never", "never"),
+    ("development", None, "loopback"), ("production", None, "never"), ("production", "loopback", "loopback"), ("development", "never",
+    "never"),
 ])  # fmt: skip
 def test_who_gets_a_first_token(env: str, given: str | None, rule: str) -> None:
     settings = make(app_env=env, secret_key=GOOD_KEY, anonymous_tokens=given)

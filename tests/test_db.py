@@ -61,10 +61,13 @@ def test_a_reader_does_not_wait_for_a_writer(database: Database) -> None:
 
 
 def test_a_transaction_that_raises_leaves_nothing(database: Database) -> None:
-    with pytest.raises(RuntimeError), database.begin() as session:
+    def work(session: Session) -> None:
         session.add(User(username="ghost"))
         session.flush()
         raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        database.transact(work)
     assert usernames(database) == []
 
 
@@ -226,12 +229,13 @@ def test_an_unreachable_postgresql_is_given_up_after_ten_seconds() -> None:
     waiting = Database(Settings(_env_file=None, database_url="postgresql://db.example/app?connect_timeout=3"))
     assert opened.engine.dialect.create_connect_args(opened.url)[1].get("connect_timeout") is None
     seen: list[object] = []
+
+    def refuse(*given: Any) -> None:
+        seen.append(given[3].get("connect_timeout"))
+        raise psycopg.OperationalError("not in a test")
+
     for one in (opened, waiting):
-        event.listen(one.engine, "do_connect", lambda *args: seen.append(args[3].get("connect_timeout")) or _refuse())
+        event.listen(one.engine, "do_connect", refuse)
         with pytest.raises(DBAPIError):
             one.ping()
     assert seen == [10, "3"]
-
-
-def _refuse() -> Any:
-    raise psycopg.OperationalError("not in a test")

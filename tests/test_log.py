@@ -14,9 +14,9 @@ import structlog
 
 from example import log
 from example.config import Settings
-from example.identity import tokens
+from tests.identity.known import KNOWN
 
-SECRET = tokens.mint().text
+SECRET = KNOWN
 REQUEST: dict[str, Any] = {
     "request_id": "a" * 8,
     "method": "GET",

@@ -7,11 +7,12 @@ import sys
 import typer
 from sqlalchemy import select
 
-from example.cli.starting import settings_or_exit
+from example.cli.starting import explained, settings_or_exit
+from example.config import Settings
 from example.db import Database
 from example.models import Package
 from example.nix.runtime import NixRuntime
-from example.nix.store import StoreError, collect_garbage
+from example.nix.store import collect_garbage
 from example.sources import make_sources
 
 app = typer.Typer(help="Work on Package Master's database and storage, on the server's own machine.", no_args_is_help=True)
@@ -26,23 +27,26 @@ def admin() -> None:
 def gc() -> None:
     """Free the space of packages that were deleted and of what no generation needs. Waits for builds and switches to end."""
     settings = settings_or_exit()
+    with explained("example-admin gc"):
+        _collect(settings)
+
+
+def _collect(settings: Settings) -> None:
     runtime = NixRuntime.prepare(settings)
+    rooted = _rooted(runtime)  # before the database is asked: what is recorded later can't be among them
     database = Database(settings)
-    print("waiting for running builds and switches to end …", file=sys.stderr, flush=True)
     try:
-        rooted = _rooted(runtime)  # before the database is asked: what is recorded later can't be among them
         with database.read() as session:
             forgotten = rooted - set(session.scalars(select(Package.id)))
-        source = make_sources(settings)["nix"]
-        for package_id in sorted(forgotten):
-            source.forget(package_id)
-        print(f"forgot {len(forgotten)} packages that are not recorded any more")
-        collected = collect_garbage(runtime, lambda line: print(line, file=sys.stderr, flush=True))
-        print(f"freed {collected.bytes or 0:,} bytes in {collected.paths or 0} store paths")
-    except StoreError as error:
-        sys.exit(f"example-admin gc: {error}")
     finally:
         database.close()
+    source = make_sources(settings)["nix"]
+    for package_id in sorted(forgotten):
+        source.forget(package_id)
+    print(f"forgot {len(forgotten)} packages that are not recorded any more")
+    print("waiting for running builds and switches to end …", file=sys.stderr, flush=True)
+    collected = collect_garbage(runtime, lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"freed {collected.bytes or 0:,} bytes in {collected.paths or 0} store paths")
 
 
 def _rooted(runtime: NixRuntime) -> set[int]:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from example import log
-from example.cli.starting import settings_or_exit
+from example.cli.starting import explained, settings_or_exit
 from example.config import Settings
 from example.core import Core, open_core
-from example.errors import SchemaMismatch
+from example import log
 from example.identity import bootstrap
 from example.identity.issuing import TokenRequest
 from example.models import User
@@ -42,14 +39,8 @@ def main() -> None:
     arguments = parser.parse_args()
     settings = settings_or_exit()
     shown = log.redact(settings.sqlalchemy_url.render_as_string(hide_password=True))
-    try:
+    with explained("example-init"):
         token = prepare(settings, reset=arguments.reset)
-    except SchemaMismatch as error:
-        sys.exit(f"example-init: {error}")
-    except DBAPIError as error:
-        sys.exit(f"example-init: the database {shown} can't be used: {log.redact(str(error.orig))}")
-    except (OSError, ValueError) as error:
-        sys.exit(f"example-init: {error}")
     print(f"The database is up to date: {shown}")
     if token is not None:
         print(f"The first administrator's token, shown this once (user {bootstrap.ADMINISTRATOR}, all scopes, 90 days):\n{token}")

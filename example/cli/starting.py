@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from pydantic import ValidationError
 
 from example.config import Settings
+from example.core import refusal
 
 
 def settings_or_exit() -> Settings:
@@ -18,3 +21,14 @@ def settings_or_exit() -> Settings:
             field = ".".join(str(part) for part in problem["loc"]).upper()
             print(f"settings: {field + ': ' if field else ''}{problem['msg'].removeprefix('Value error, ')}", file=sys.stderr)
         sys.exit(2)
+
+
+@contextmanager
+def explained(program: str) -> Iterator[None]:
+    """Ends the program with status 1 and one line when an operator can mend what went wrong; a fault of ours keeps its traceback."""
+    try:
+        yield
+    except Exception as error:
+        if (why := refusal(error)) is None:
+            raise
+        sys.exit(f"{program}: {why}")

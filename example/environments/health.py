@@ -82,6 +82,8 @@ def _run_command(command: tuple[str, ...], folder: Path, seconds: float, wrap: C
     if not program.exists():
         there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         raise Unhealthy(f"there is no program {command[0]!r} in it; there are: {', '.join(there[:20]) or 'none'}")
+    if not program.is_file() or not os.access(program, os.X_OK):
+        raise Unhealthy(f"{command[0]!r} could not be started: it is not an executable file")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home, tempfile.TemporaryFile() as output:
         environment = {"PATH": f"{folder}:/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"}
         try:

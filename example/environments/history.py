@@ -163,5 +163,10 @@ def open_switches(session: Session, environment_id: int) -> list[tuple[int, str,
     return [(row.id, row.store_path, tuple(map(_member, row.members))) for row in session.scalars(query)]
 
 
+def packages_being_switched(session: Session) -> set[int | None]:
+    """The packages that changes under way are about to make live: they must not be deleted now."""
+    return {saved["package_id"] for wanted in session.scalars(select(Switch.members).where(Switch.outcome.is_(None))) for saved in wanted}  # type: ignore[misc]
+
+
 def _member(saved: dict[str, Any]) -> Member:
     return Member(saved["package_id"], saved["name"], saved["version"], tuple(saved["outputs"]))

@@ -1,4 +1,6 @@
-"""Protected rows are fetched only through here: every query starts from what the actor may see. Else: not found, the same for all reasons."""
+"""Protected rows are fetched only through here: every query starts from what the actor may see. Else: not found, the same for all
+reasons.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
-from example.errors import Conflict, InsufficientScope, Invalid, NotFound
+from example.errors import Conflict, Forbidden, InsufficientScope, Invalid, IpNotAllowed, NotFound, ResourceNotInToken
 from example.identity import patterns, tokens
 from example.identity.actor import Actor
 from example.identity.scopes import TOP_SCOPES, Scope, closure
@@ -44,7 +44,8 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
 
     Raises:
         InsufficientScope: it asks for scopes that the asking token lacks.
-        Invalid: it asks for resources, networks or a lifetime beyond the asking token's.
+        ResourceNotInToken, IpNotAllowed, Forbidden: it asks for resources, networks or a lifetime beyond the asking token's.
+        Invalid: what it asks for is no network.
     """
     scopes = request.scopes if request.scopes is not None else tuple(Scope(text) for text in actor.token_scopes if text in actor.scopes)
     missing = sorted(closure(scopes) - actor.scopes)
@@ -56,7 +57,10 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
         )
     resources = request.resources if request.resources is not None else actor.resources
     if not patterns.within(resources, actor.resources):
-        raise Invalid("resources", f"a token can't give more than it has: yours is limited to {', '.join(actor.resources)}")
+        raise ResourceNotInToken(
+            f"a token can't give more than it has: yours is limited to the resources {', '.join(actor.resources)}",
+            your_resources=list(actor.resources),
+        )
     networks = request.allowed_ips if request.allowed_ips is not None else actor.allowed_ips
     _check_networks(networks, actor)
     expires_at = _expiry(request.expires_in_days, actor)
@@ -101,7 +105,8 @@ def issue_first(session: Session, pepper: bytes, *, workspace_id: int, user_id: 
 
 
 def regenerate(session: Session, actor: Actor, pepper: bytes, token_id: int, *, overlap_hours: int = 0) -> IssuedToken:
-    """Give a token a new secret, with the same name, limits and length of life. The old secret dies at once, or after ``overlap_hours`` ≤ 24.
+    """Give a token a new secret, with the same name, limits and length of life. The old secret dies at once, or after ``overlap_hours`` ≤
+    24.
 
     Raises:
         NotFound: no such token of the actor's.
@@ -136,7 +141,7 @@ def set_allowed_ips(session: Session, actor: Actor, token_id: int, networks: Seq
     """Limit a token to ``networks`` (none: no limit), within the asking token's own.
 
     Raises:
-        NotFound, Invalid.
+        NotFound, Invalid, IpNotAllowed.
         InsufficientScope: it has more than the asking token.
     """
     token = find(session, actor, token_id, lock=True)
@@ -214,7 +219,7 @@ def _require_covered(token: Token, actor: Actor) -> None:
 def _check_networks(networks: Sequence[str], actor: Actor) -> None:
     _check_syntax(networks)
     if not patterns.networks_within(networks, actor.allowed_ips):
-        raise Invalid("allowed_ips", f"a token can't give more than it has: yours is limited to {', '.join(actor.allowed_ips)}")
+        raise IpNotAllowed(f"a token can't give more than it has: yours is limited to the addresses {', '.join(actor.allowed_ips)}")
 
 
 def _check_syntax(networks: Sequence[str]) -> None:
@@ -232,10 +237,9 @@ def _expiry(days: int | None, actor: Actor) -> datetime:
         return min(now() + timedelta(days=DEFAULT_DAYS), actor.token_expires_at)
     expires_at = now() + timedelta(days=days)
     if expires_at > actor.token_expires_at + timedelta(minutes=1):
-        raise Invalid(
-            "expires_in_days",
+        raise Forbidden(
             f"a token can't outlive the one that asks for it, which ends {actor.token_expires_at:%Y-%m-%d}; "
-            "ask for fewer days, or regenerate your own token first",
+            "ask for a smaller expires_in_days, or regenerate your own token first"
         )
     return expires_at
 

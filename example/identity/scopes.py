@@ -58,7 +58,7 @@ MEANINGS: dict[Scope, str] = {
     Scope.PACKAGES_ADMIN: "Everything about packages",
     Scope.ENVIRONMENTS_READ: "See environments and their generations",
     Scope.ENVIRONMENTS_WRITE: "Create and configure environments",
-    Scope.ENVIRONMENTS_ACTIVATE: "Download, activate, deactivate, switch and roll back",
+    Scope.ENVIRONMENTS_ACTIVATE: "Download, activate, deactivate, switch and roll back; runs programs of packages as the service's user",
     Scope.JOBS_READ: "See jobs and their logs",
     Scope.JOBS_CANCEL: "Cancel jobs",
     Scope.TOKENS_READ: "See one's tokens (masked)",

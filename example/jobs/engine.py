@@ -13,9 +13,10 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
 from example.config import Settings
 from example.db import Database
+from example.jobs import doorbell
 from example.jobs.keeper import Keeper
 from example.jobs.leases import Leases, leases_of
-from example.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, QUIET_PACE_SECONDS, JobQueue, dbos_url
+from example.jobs.queue import APPLICATION, APPLICATION_VERSION, QUEUE, JobQueue, dbos_url
 
 
 class JobEngine:
@@ -30,8 +31,7 @@ class JobEngine:
         reconcile: Callable[[], None],
         purge: Callable[[datetime], object],
     ) -> None:
-        self._settings = settings
-        self._database = database
+        self._settings, self._database, self._queue = settings, database, queue
         self.executor_id = uuid.uuid4().hex  # unique: with a shared id a new process would re-run its siblings' running jobs
         self._leases: Leases = leases_of(database.url)
         self._keeper = Keeper(settings, database, queue, self._leases, self.executor_id, reconcile, purge)
@@ -39,14 +39,10 @@ class JobEngine:
     def start(self) -> None:
         """Begin to take jobs."""
         assert self._leases.take(self.executor_id), "a fresh id's lease is free"
+        self._queue.register(concurrency=self._settings.job_concurrency, poll_seconds=self._settings.job_poll_seconds)
+        doorbell.install(QUEUE)
         DBOS(config=dbos_config(dbos_url(self._database), self.executor_id))
         DBOS.launch()
-        DBOS.register_queue(
-            QUEUE,
-            worker_concurrency=self._settings.job_concurrency,
-            polling_interval_sec=QUIET_PACE_SECONDS,
-            on_conflict="always_update",
-        )
         self._keeper.start()
 
     def alive(self) -> bool:

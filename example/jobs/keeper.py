@@ -23,7 +23,7 @@ import structlog
 from example.config import Settings
 from example.db import Database
 from example.jobs.leases import Leases
-from example.jobs.queue import HURRY_LASTS_SECONDS, JobQueue, dbos_url
+from example.jobs.queue import JobQueue, dbos_url
 from example.models import now
 
 SOURCE_ROOT = Path(__file__).resolve().parents[2]
@@ -57,7 +57,6 @@ class Keeper:
         self._suspects: set[str] = set()
         self._lost_rounds = 0
         self._next_purge = time.monotonic() + FIRST_PURGE_SECONDS
-        self._quiet_since = time.monotonic()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="job-keeper", daemon=True)
 
@@ -76,7 +75,7 @@ class Keeper:
 
     def _watch(self) -> None:
         while not self._stopping.wait(INTERVAL_SECONDS):
-            for duty in (self._keep_lease, self._recover_the_dead, self._compare, self._set_pace, self._purge):
+            for duty in (self._keep_lease, self._recover_the_dead, self._compare, self._purge):
                 _attempt(duty.__name__, duty)
 
     def _keep_lease(self) -> None:
@@ -108,14 +107,6 @@ class Keeper:
 
     def _compare(self) -> None:
         self._reconcile()
-
-    def _set_pace(self) -> None:
-        """Nobody has wanted a job for a while: look less often."""
-        if not self._queue.idle():
-            self._quiet_since = time.monotonic()
-        elif time.monotonic() - self._quiet_since > HURRY_LASTS_SECONDS:
-            self._quiet_since = time.monotonic()
-            self._queue.relax()
 
     def _purge(self) -> None:
         if time.monotonic() >= self._next_purge:

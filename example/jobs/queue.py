@@ -5,13 +5,10 @@ Works in every process, whether it runs jobs or not. Claiming, order, limits, re
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Iterable
 from datetime import datetime
 
 from dbos import DBOS, DBOSClient, DBOSPortableJSONSerializer
-from dbos import error as dbos_error
 from sqlalchemy.orm import Session
 
 from example.db import Database
@@ -21,8 +18,6 @@ APPLICATION_VERSION = "1"
 """Pinned: with DBOS's default, a hash of the code, every deploy would strand the jobs that wait."""
 QUEUE = "packages"
 PURGED_AT_ONCE = 1000
-QUIET_PACE_SECONDS = 0.25
-HURRY_LASTS_SECONDS = 20.0
 RUNNING_STATES = frozenset({"PENDING", "ENQUEUED", "DELAYED"})
 
 
@@ -39,9 +34,7 @@ def dbos_url(database: Database) -> str:
 class JobQueue:
     """The client side of the engine."""
 
-    def __init__(self, database: Database, *, busy_pace: float) -> None:
-        self._busy_pace = busy_pace
-        self._hurried = -math.inf
+    def __init__(self, database: Database) -> None:
         self._client = DBOSClient(
             system_database_engine=database.engine,
             serializer=DBOSPortableJSONSerializer(),
@@ -50,39 +43,25 @@ class JobQueue:
             retry_connection_errors=False,
         )
 
-    def enqueue(self, session: Session, workflow: str, task_id: str) -> None:
-        """Queue ``workflow(task_id)`` in the caller's transaction: it exists when, and only when, that commits."""
+    def register(self, *, concurrency: int, poll_seconds: float) -> None:
+        """Make the queue known before DBOS is launched, which looks for new ones only every second.
+
+        Each process runs ``concurrency`` jobs, and looks every ``poll_seconds`` for those that others have queued.
+        """
+        self._client.register_queue(QUEUE, worker_concurrency=concurrency, polling_interval_sec=poll_seconds, on_conflict="always_update")
+
+    def enqueue(self, session: Session, workflow: str, task_id: str, *arguments: int) -> None:
+        """Queue ``workflow(task_id, *arguments)`` in the caller's transaction: it exists when, and only when, that commits. Ring then."""
         self._client.enqueue_in_transaction(
             session,
             {"workflow_name": workflow, "queue_name": QUEUE, "workflow_id": task_id, "app_version": APPLICATION_VERSION},
             task_id,
+            *arguments,
         )
-
-    def hurry(self) -> None:
-        """Let every process look for jobs at the busy pace; call it after a commit that queued one. Cheap when it was just done."""
-        if time.monotonic() - self._hurried > HURRY_LASTS_SECONDS / 2:
-            self._hurried = time.monotonic()
-            self._set_pace(self._busy_pace)
-
-    def relax(self) -> None:
-        """Let every process look for jobs at the quiet pace: a look costs milliseconds of processor time, which point reads would miss."""
-        self._set_pace(QUIET_PACE_SECONDS)
-
-    def _set_pace(self, seconds: float) -> None:
-        queue = self._client.retrieve_queue(QUEUE)
-        if queue is not None and queue.polling_interval_sec != seconds:
-            queue.set_polling_interval_sec(seconds)
-
-    def idle(self) -> bool:
-        """Whether no job waits or runs."""
-        return not self._client.list_workflows(status=["PENDING", "ENQUEUED"], limit=1, load_input=False, load_output=False)
 
     def cancel(self, task_id: str) -> None:
         """Stop a job: a queued one never starts, a running one's step is cancelled within about a second. No error when it has ended."""
-        try:
-            self._client.cancel_workflow(task_id)
-        except dbos_error.DBOSNonExistentWorkflowError:
-            return
+        self._client.cancel_workflow(task_id)
 
     def ended(self, task_ids: Iterable[str]) -> dict[str, str]:
         """Those of ``task_ids`` that the engine will not run any further, with the engine's state (``MISSING`` where it has none)."""

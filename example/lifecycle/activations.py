@@ -1,28 +1,22 @@
-"""The verbs on environments: activate, deactivate, switch, roll back. Each makes one generation live, checks it, and tells the truth.
-
-Not one transaction but three, around subprocesses: the journal first, then the switch, then what became of it. So these verbs take the
-database instead of a session, like the worker's.
-"""
+"""The verbs on environments: activate, deactivate, switch, roll back. Each decides what shall be live; switching.py makes it so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from example.db import Database
-from example.environments import health, history
+from example.environments import history
 from example.environments.health import HealthCheck
 from example.environments.history import Member
-from example.environments.host import Host, exclusive
-from example.errors import ActivationFailed, Conflict, NotFound, Unavailable
+from example.environments.host import exclusive
+from example.errors import Conflict, Invalid, NotFound
 from example.identity import access
 from example.identity.actor import Actor
-from example.lifecycle.reconciling import reconcile, set_active
+from example.lifecycle.reconciling import reconcile
 from example.lifecycle.states import Status, check
+from example.lifecycle.switching import Bench, Change, Switching, make_live
 from example.models import Environment, Package
 from example.nix import profile as nix_profile
 from example.nix.lock import store_lock
@@ -31,30 +25,12 @@ DEFAULT_ENVIRONMENT = "default"
 SOURCE = "nix"
 
 
-@dataclass(frozen=True)
-class Bench:
-    """What a change of an environment needs."""
-
-    database: Database
-    host: Host
-    data_dir: Path
-
-
-@dataclass(frozen=True)
-class Change:
-    """What shall be live: the members of a new generation, or the ``number`` of an old one, which shows the tree ``store_path``."""
-
-    reason: str
-    members: tuple[Member, ...] = ()
-    number: int | None = None
-    store_path: str | None = None
-
-
 def activate(bench: Bench, actor: Actor, package_id: int, healthy: HealthCheck | None = None) -> int:
     """Make a downloaded package live, in place of another version of it; answers the generation. Active already: nothing changes.
 
     Raises:
         NotFound.
+        Invalid: a limited token's health check would run another package's program.
         InvalidTransition: it is not downloaded yet.
         ActivationFailed: a conflict of files, an unhealthy generation, or Nix itself; the text says what is live now.
     """
@@ -68,8 +44,16 @@ def activate(bench: Bench, actor: Actor, package_id: int, healthy: HealthCheck |
         return Change(f"activate {package.name} {package.version}", (*others, wanted))
 
     with bench.database.read() as session:  # refuse before the environment comes into being
-        _activatable(session, actor, package_id)
+        package = _activatable(session, actor, package_id)
+    if actor.resources and healthy is not None and healthy.command is not None:
+        _require_own_program(package, healthy.command[0])
     return _change(bench, actor, plan, healthy)
+
+
+def _require_own_program(package: Package, program: str) -> None:
+    """With a limited token, a health check runs nothing but the package itself: another's shell would reach everything on this host."""
+    if not any((Path(output) / "bin" / program).exists() for output in package.outputs or ()):
+        raise Invalid("health_check.command", f"{package.name} has no program {program!r}, and your token is limited to some packages")
 
 
 def _activatable(session: Session, actor: Actor, package_id: int) -> Package:
@@ -95,7 +79,7 @@ def deactivate(bench: Bench, actor: Actor, package_id: int) -> int | None:
         access.package(session, actor, package_id)
         if access.environment(session, actor, SOURCE, DEFAULT_ENVIRONMENT) is None:
             return None
-    return _change(bench, actor, plan, None)
+    return _change(bench, actor, plan, None) or None
 
 
 def switch(bench: Bench, actor: Actor, number: int, healthy: HealthCheck | None = None) -> int:
@@ -103,16 +87,23 @@ def switch(bench: Bench, actor: Actor, number: int, healthy: HealthCheck | None 
 
     Raises:
         NotFound: there is no such generation.
+        ResourceNotInToken: a package would come or go that the actor's token doesn't cover.
+        Invalid: a limited token's health check would run a program.
         ActivationFailed.
     """
     environment = existing(bench, actor)
+    if actor.resources and healthy is not None and healthy.command is not None:
+        raise Invalid("health_check.command", "with a token limited to some packages, check a switch by url")
 
     def plan(session: Session, live: tuple[Member, ...]) -> Change | None:
         generation = history.find(session, environment.id, number)
         if generation is None:
             known = [view.number for view in history.views(session, environment)]
             raise NotFound(f"there is no generation {number}; there are: {', '.join(map(str, known)) or 'none'}")
-        return Change(f"switch to generation {number}", history.members(session, environment.id, number), number, generation.store_path)
+        members = history.members(session, environment.id, number)
+        for member in set(live) ^ set(members):  # a limited token decides about no other package, neither that it comes nor that it goes
+            actor.require_resource(member.name)
+        return Change(f"switch to generation {number}", members, number, generation.store_path)
 
     return _change(bench, actor, plan, healthy)
 
@@ -149,6 +140,7 @@ Plan = Callable[[Session, tuple[Member, ...]], Change | None]
 
 
 def _change(bench: Bench, actor: Actor, plan: Plan, healthy: HealthCheck | None) -> int:
+    """Carry out what ``plan`` makes of what is really live; answers the generation that is live then, 0 for none."""
     environment_id = bench.database.transact(
         lambda session: history.get_or_create(session, actor.workspace_id, SOURCE, DEFAULT_ENVIRONMENT).id
     )
@@ -160,95 +152,4 @@ def _change(bench: Bench, actor: Actor, plan: Plan, healthy: HealthCheck | None)
             change = plan(session, live)
         if change is None or (before and change.number == before.generation):
             return before.generation if before else 0
-        return _make_live(bench, actor, environment_id, profile, change, before, healthy)
-
-
-def _make_live(
-    bench: Bench,
-    actor: Actor,
-    environment_id: int,
-    profile: Path,
-    change: Change,
-    before: nix_profile.Live | None,
-    healthy: HealthCheck | None,
-) -> int:
-    runtime = bench.host.runtime
-    standing = f"generation {before.generation} stays live" if before else "nothing is live, as before"
-    try:
-        target = _store_path(bench, profile, change)
-    except nix_profile.ProfileError as error:
-        raise ActivationFailed(f"could not {change.reason}: {error}; {standing}") from error
-    entry = bench.database.transact(
-        lambda session: history.open_switch(
-            session,
-            environment_id,
-            actor,
-            reason=change.reason,
-            store_path=target,
-            from_generation=before.generation if before else None,
-            wanted=change.members,
-        )
-    )
-    try:
-        if change.number is not None:
-            nix_profile.switch(runtime, profile, change.number)
-        else:
-            nix_profile.set_profile(runtime, profile, target)
-        if healthy is not None:
-            health.run(healthy, profile, runtime.wrap)
-    except Exception as error:
-        standing = _go_back(bench, profile, before)
-        if nix_profile.live(profile) == before:
-            bench.database.transact(lambda session: history.close_switch(session, entry, "failed"))
-        else:
-            reconcile(bench.database, environment_id, profile)
-        if isinstance(error, nix_profile.ProfileError | health.Unhealthy):
-            raise ActivationFailed(f"could not {change.reason}: {error}; {standing}") from error
-        raise
-    now_live = nix_profile.live(profile)
-    assert now_live is not None, "a profile that was just set is there"
-
-    def finish(session: Session) -> None:
-        environment = session.get_one(Environment, environment_id)
-        set_active(session, environment, now_live.generation, now_live.store_path, change.members)
-        history.close_switch(session, entry, "done")
-
-    try:
-        bench.database.transact(finish)
-    except SQLAlchemyError as error:
-        detail = f"generation {now_live.generation} is live, and the database did not take it down; the next change, or start, does"
-        raise Unavailable(detail) from error
-    return now_live.generation
-
-
-def _store_path(bench: Bench, profile: Path, change: Change) -> str:
-    if change.number is None:
-        return nix_profile.build_environment(bench.host.runtime, [path for member in change.members for path in member.outputs])
-    for generation in nix_profile.generations(profile):
-        if generation.generation == change.number and generation.store_path == change.store_path:
-            return generation.store_path
-    raise nix_profile.ProfileError(f"generation {change.number} is recorded, and {profile.parent} has no link to its tree any more")
-
-
-def _go_back(bench: Bench, profile: Path, before: nix_profile.Live | None) -> str:
-    """Undo a switch, to what was really live before; answers a sentence about what is live now, read from the profile."""
-    tried = nix_profile.live(profile)
-    try:
-        if before is None:
-            profile.unlink(missing_ok=True)
-        elif tried != before:
-            nix_profile.switch(bench.host.runtime, profile, before.generation)
-    except (nix_profile.ProfileError, OSError) as error:
-        stands = nix_profile.live(profile)
-        return f"going back failed too ({error}): generation {stands.generation if stands else 'none'} is live now"
-    if tried is not None and tried != before:
-        tried_link = profile.with_name(f"{profile.name}-{tried.generation}-link")
-        known = _is_known(bench, profile, tried.generation)
-        if not known:
-            tried_link.unlink(missing_ok=True)
-    return f"generation {before.generation} is live again" if before else "nothing is live, as before"
-
-
-def _is_known(bench: Bench, profile: Path, number: int) -> bool:
-    with bench.database.read() as session:
-        return history.find(session, int(profile.parent.name), number) is not None
+        return make_live(Switching(bench, actor, environment_id, profile, before, change), healthy)

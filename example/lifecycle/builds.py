@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from example.db import Database
+from example.jobs import doorbell
 from example.jobs.file_lock import remove_lock, try_lock
 from example.jobs.queue import JobQueue
 from example.lifecycle import downloads
@@ -28,6 +29,8 @@ from example.nix.failures import explain_os_error
 from example.sources import Artifact, FetchKilled, FetchRequest, Source, SourceError
 
 FETCH_ATTEMPTS = 3
+SLOT_FREE_SECONDS = 0.015
+"""How long after its end a job still counts for DBOS, about: the next one can't begin before."""
 MAX_RECOVERIES = 20
 LOCK_POLL_SECONDS = 0.1
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
@@ -57,20 +60,22 @@ _bench: Workbench | None = None
 
 
 def set_up(bench: Workbench) -> None:
-    """Give this process's jobs their workbench, before the engine starts: DBOS calls workflows by name and passes only ``task_id``."""
+    """Give this process's jobs their workbench, before the engine starts: DBOS calls workflows by name and passes plain values."""
     global _bench  # noqa: PLW0603 (one engine a process, so one workbench)
     _bench = bench
 
 
 @DBOS.workflow(name=downloads.WORKFLOW, max_recovery_attempts=MAX_RECOVERIES)
-async def download_package(task_id: str) -> None:
+async def download_package(task_id: str, package_id: int) -> None:
     """Download the package of the job ``task_id`` and write down how it ended."""
     assert _bench is not None, "set_up comes before the engine's start"
     try:
-        await fetch(task_id)
+        await fetch(task_id, package_id)
     except Exception as error:
         reason = _last_word(error)
         await _write_down(_bench, lambda session: downloads.fail(session, task_id, reason))
+    finally:
+        asyncio.get_running_loop().call_later(SLOT_FREE_SECONDS, doorbell.ring)
 
 
 @DBOS.step(
@@ -81,13 +86,10 @@ async def download_package(task_id: str) -> None:
     interval_seconds=0.2,
     should_retry=lambda error: isinstance(error, FetchKilled),
 )
-async def fetch(task_id: str) -> None:
+async def fetch(task_id: str, package_id: int) -> None:
     """One attempt. Raises only what is worth another one, or what nobody foresaw."""
     assert _bench is not None, "set_up comes before the engine's start"
     bench = _bench
-    package_id = await _write_down(bench, lambda session: downloads.package_of(session, task_id))
-    if package_id is None:
-        return
     try:
         async with _only_one(bench.locks / f"package-{package_id}"):
             await _download(bench, task_id)
@@ -101,19 +103,31 @@ async def _download(bench: Workbench, task_id: str) -> None:
     work = await _write_down(bench, lambda session: downloads.begin(session, task_id))
     if work is None:
         return
+    report = JobLogWriter(bench.database, work.job_id, limit=bench.log_limit)
+    if work.attempt > 1:
+        report.log(f"--- attempt {work.attempt}\n")
     try:
-        artifact = await _fetch_with_log(bench, work)
+        artifact = await _fetch_with_log(bench, work, report)
     except FetchKilled:
         raise
     except SourceError as error:
         reason = str(error)
-        await _write_down(bench, lambda session: downloads.fail(session, task_id, reason))
+        await _write_down(bench, lambda session: _fail(session, task_id, reason, report))
         return
-    wanted = await _write_down(
-        bench, lambda session: downloads.succeed(session, task_id, artifact) or downloads.is_kept(session, work.package_id)
-    )
+    wanted = await _write_down(bench, lambda session: _succeed(session, task_id, work, artifact, report))
     if not wanted:
         bench.sources[work.source].forget(work.package_id)
+
+
+def _fail(session: Session, task_id: str, reason: str, report: JobLogWriter) -> None:
+    report.write_rest(session)
+    downloads.fail(session, task_id, reason)
+
+
+def _succeed(session: Session, task_id: str, work: downloads.Work, artifact: Artifact, report: JobLogWriter) -> bool:
+    """Whether the artifact is wanted still."""
+    report.write_rest(session)
+    return downloads.succeed(session, task_id, artifact) or downloads.is_kept(session, work.package_id)
 
 
 async def _write_down(bench: Workbench, work: Callable[[Session], Result]) -> Result:
@@ -128,20 +142,27 @@ async def _write_down(bench: Workbench, work: Callable[[Session], Result]) -> Re
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-async def _fetch_with_log(bench: Workbench, work: downloads.Work) -> Artifact:
-    report = JobLogWriter(bench.database, work.job_id, limit=bench.log_limit)
-    if work.attempt > 1:
-        report.log(f"--- attempt {work.attempt}\n")
+async def _fetch_with_log(bench: Workbench, work: downloads.Work, report: JobLogWriter) -> Artifact:
+    """The fetch, its log written while it runs; what is left of the log at a good or a bad end is for the transaction that ends the job."""
     flushing = asyncio.create_task(report.keep_flushing())
     try:
         return await bench.sources[work.source].fetch(FetchRequest(work.package_id, work.name, work.version), report)
     except SourceError as error:
         report.log(f"{error}\n")
+        if isinstance(error, FetchKilled):
+            await _flush(report)
+        raise
+    except BaseException:  # cancelled, or nobody foresaw it: no transaction of ours will write the rest
+        await _flush(report)
         raise
     finally:
         flushing.cancel()
-        with suppress(SQLAlchemyError):  # a log that can't be written must not hide how the fetch ended
-            await report.flush()
+        await report.settle()
+
+
+async def _flush(report: JobLogWriter) -> None:
+    with suppress(SQLAlchemyError):  # a log that can't be written must not hide how the fetch ended
+        await report.flush()
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def start(session: Session, actor: Actor, queue: JobQueue, package_id: int) -> D
         NotFound.
     """
     package = access.package(session, actor, package_id, lock=True)
-    if package.status in (Status.DOWNLOADED, Status.ACTIVATED):
+    if package.status == Status.ACTIVATED or (package.status == Status.DOWNLOADED and not _is_lost(package)):
         return Download(Status(package.status), None)
     if package.status == Status.DOWNLOADING:
         return Download(Status.DOWNLOADING, package.task_id)
@@ -67,8 +68,13 @@ def start(session: Session, actor: Actor, queue: JobQueue, package_id: int) -> D
             created_by=actor.user_id,
         )
     )
-    queue.enqueue(session, WORKFLOW, package.task_id)
+    queue.enqueue(session, WORKFLOW, package.task_id, package.id)
     return Download(Status.DOWNLOADING, package.task_id)
+
+
+def _is_lost(package: Package) -> bool:
+    """Whether the store that had the artifact is here and has it no more: another volume, or a collector that wasn't ours."""
+    return any(os.path.isdir(os.path.dirname(path)) and not os.path.lexists(path) for path in package.outputs or ())
 
 
 def cancel(session: Session, actor: Actor, task_id: str) -> Job:
@@ -84,11 +90,6 @@ def cancel(session: Session, actor: Actor, task_id: str) -> Job:
         raise JobFinished(f"the job {task_id} has ended ({job.state if job else 'gone'}); there is nothing to cancel")
     _end(session, task_id, state="cancelled", error=f"cancelled by {actor.username}")
     return job
-
-
-def package_of(session: Session, task_id: str) -> int | None:
-    """The package that an open job works on; ``None`` when the job is not wanted any more."""
-    return session.scalar(select(Job.package_id).where(Job.task_id == task_id, Job.state.in_(OPEN_STATES)))
 
 
 def begin(session: Session, task_id: str) -> Work | None:

@@ -38,6 +38,7 @@ class JobLogWriter:
         self._texts: list[str] = []
         self._progress: dict[str, object] = {}
         self._writing: asyncio.Future[None] | None = None
+        self._sent: tuple[list[str], dict[str, object]] = [], {}
 
     def log(self, text: str) -> None:
         """Add whole lines."""
@@ -63,19 +64,27 @@ class JobLogWriter:
         Raises:
             SQLAlchemyError: the database can't; nothing is lost.
         """
-        if self._writing is not None:  # a cancelled flush goes on in its thread: its pieces come first
-            await asyncio.wait([self._writing])
-            self._writing = None
+        await self.settle()
         texts, self._texts = self._texts, []
         progress, self._progress = self._progress, {}
         if not texts and not progress:
             return
+        self._sent = texts, progress
         self._writing = asyncio.ensure_future(asyncio.to_thread(self._transact, "".join(texts), progress))
-        try:
-            await asyncio.shield(self._writing)
-        except SQLAlchemyError:
-            self._texts, self._progress = texts + self._texts, progress | self._progress
-            raise
+        await asyncio.shield(self._writing)
+
+    async def settle(self) -> None:
+        """Wait for a write that goes on in its thread, as a cancelled flush's does: its pieces come first."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+            if self._writing.exception() is not None:
+                texts, progress = self._sent
+                self._texts, self._progress = texts + self._texts, progress | self._progress
+            self._writing = None
+
+    def write_rest(self, session: Session) -> None:
+        """Write what is left in the caller's transaction, the job's last; may be called again when that fails."""
+        self._write(session, "".join(self._texts), self._progress)
 
     def _transact(self, text: str, progress: dict[str, object]) -> None:
         self._database.transact(lambda session: self._write(session, text, progress))

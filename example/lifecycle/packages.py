@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from example.environments import history
 from example.errors import Invalid, InvalidTransition, PackageBusy, PackageExists
 from example.identity import access
 from example.identity.actor import Actor
@@ -151,7 +152,7 @@ def remove(session: Session, actor: Actor, package_id: int) -> str:
 
     Raises:
         NotFound.
-        PackageBusy: a job is downloading it.
+        PackageBusy: a job is downloading it, or a change of an environment is about to make it live.
         InvalidTransition: it is active somewhere.
     """
     package = access.package(session, actor, package_id, lock=True)
@@ -160,6 +161,8 @@ def remove(session: Session, actor: Actor, package_id: int) -> str:
         raise PackageBusy(f"{label} is being downloaded; cancel its job {package.task_id} first", task_id=package.task_id)
     if package.status == Status.ACTIVATED:
         raise InvalidTransition(f"{label} is active; deactivate it first", status_now=package.status)
+    if package.id in history.packages_being_switched(session):
+        raise PackageBusy(f"{label} is being made live at this moment; try again when that has ended")
     count(session, package, leaving=Status(package.status))
     session.execute(delete(Package).where(Package.id == package.id))
     return package.source

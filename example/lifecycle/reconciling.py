@@ -84,5 +84,8 @@ def reconcile_all(database: Database, host: Host) -> None:
     with database.read() as session:
         ids = list(session.scalars(select(Environment.id)))
     for environment_id in ids:
+        if not host.profile(environment_id).parent.exists():
+            log.warning("environment_not_here", environment_id=environment_id)  # another host's, or another DATA_DIR
+            continue
         with suppress(EnvironmentBusy), exclusive(host, environment_id, patience=0) as profile:
             reconcile(database, environment_id, profile)

@@ -25,7 +25,7 @@ TRANSITIONS: dict[Status, frozenset[Status]] = {
     Status.CREATED: frozenset({Status.DOWNLOADING}),
     Status.DOWNLOADING: frozenset({Status.DOWNLOADED, Status.FAILED}),
     Status.FAILED: frozenset({Status.DOWNLOADING}),
-    Status.DOWNLOADED: frozenset({Status.ACTIVATED}),
+    Status.DOWNLOADED: frozenset({Status.ACTIVATED, Status.DOWNLOADING}),  # again, when the store has lost it
     Status.ACTIVATED: frozenset({Status.DOWNLOADED}),
 }
 

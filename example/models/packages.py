@@ -48,7 +48,9 @@ class Package(Base):
 
 
 class PackageCount(Base):
-    """How many packages there are by (workspace, source, status), kept in the transaction of each change: counting 100,000 rows takes long."""
+    """How many packages there are by (workspace, source, status), kept in the transaction of each change: counting 100,000 rows takes
+    long.
+    """
 
     __tablename__ = "package_counts"
 

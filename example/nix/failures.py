@@ -22,7 +22,10 @@ LISTED_VERSIONS = 20
 LONGEST_TEXT = 2_000
 
 _NO_SPACE = re.compile(r"No space left on device|database or disk is full|Disk quota exceeded")
-_UNWRITABLE = re.compile(r"Permission denied|Read-only file system|Operation not permitted|unable to open database file|readonly database")
+_UNWRITABLE = re.compile(
+    r"Permission denied|Read-only file system|Operation not permitted|unable to open database file|readonly database"
+    r"|remounting \S+ writable"
+)
 _NO_SANDBOX = re.compile(
     r"required for sandboxing|unable to start build process|(?:private|user|mount|PID) namespace|^(?:unshare|setpriv): ", re.MULTILINE
 )

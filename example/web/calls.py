@@ -1,6 +1,7 @@
 """How a handler calls a domain verb: where it runs, in which transaction, and how its result becomes bytes.
 
-Verbs are synchronous. Point reads on embedded SQLite run in the event loop; everything else in **one** thread hop that opens the session, works,
+Verbs are synchronous. Point reads on embedded SQLite run in the event loop; everything else in **one** thread hop that opens the session,
+works,
 commits and closes inside, before the answer is sent (docs/design.md has the table).
 """
 
@@ -37,6 +38,17 @@ async def read(request: Request, verb: Callable[[Session], Result]) -> Result:
     return await to_thread.run_sync(run, limiter=held.threads)
 
 
+async def follow(request: Request, verb: Callable[[Session], Result]) -> Result:
+    """A read that is repeated for as long as somebody follows: two threads of its own, so that many followers slow down each other only."""
+    held = services(request)
+
+    def run() -> Result:
+        with held.core.database.read() as session:
+            return verb(session)
+
+    return await to_thread.run_sync(run, limiter=held.followers)
+
+
 async def write(request: Request, verb: Callable[[Session], Result]) -> Result:
     """A change: one transaction, committed when this returns."""
     held = services(request)
@@ -46,6 +58,11 @@ async def write(request: Request, verb: Callable[[Session], Result]) -> Result:
 async def change(request: Request, verb: Callable[[], Result]) -> Result:
     """A change that runs subprocesses: threads of its own, so that slow ones don't hold up the rest."""
     return await to_thread.run_sync(verb, limiter=services(request).changes)
+
+
+async def aside(request: Request, work: Callable[[], Result]) -> Result:
+    """Something short without a transaction, after the commit: not in the event loop, and never behind activations."""
+    return await to_thread.run_sync(work, limiter=services(request).threads)
 
 
 def render(value: Any, *, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -23,7 +23,8 @@ def answers(
     example: Any, *problems: int, status: int = 200, media_type: str = "application/json", more: dict[str, Any] | None = None
 ) -> dict[int | str, dict[str, Any]]:
     """The ``responses`` of an operation: ``example`` under its own status, and each of ``problems`` as application/problem+json."""
-    documented: dict[int | str, dict[str, Any]] = {status: {"content": {media_type: {"example": example}}, **(more or {})}}
+    content = {} if status == 204 else {"content": {media_type: {"example": example}}}
+    documented: dict[int | str, dict[str, Any]] = {status: {**content, **(more or {})}}
     for code in sorted({*problems, 503}):
         title, name, detail = _EXAMPLES[code]
         shown: dict[str, Any] = {

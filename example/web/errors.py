@@ -152,12 +152,9 @@ def _request_id(request: Request) -> str | None:
 
 
 def _allowed(routes: Iterable[BaseRoute], request: Request) -> str:
-    """The methods of every route with this path: each operation is a route of its own, and the router names only the first one's."""
-    methods: set[str] = set()
-    for route in routes:
-        match, _ = route.matches(request.scope)
-        if match is not Match.NONE:
-            methods |= set(getattr(route, "methods", None) or ())
+    """The methods of this path: each operation is a route of its own, and the router names only the first one's."""
+    fitting = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    methods = {method for route in fitting for method in getattr(route, "methods", None) or ()}
     if not methods or "GET" in methods:  # none: mounted static files
         methods |= {"GET", "HEAD"}
     return ", ".join(sorted(methods))

@@ -1,6 +1,7 @@
 """The token gate: pure ASGI middleware that validates the request's token and names its actor, before the router sees it.
 
-It refuses nothing by itself: whether an operation needs an actor is declared on the matched route (``routing.py``), never decided from the URL.
+It refuses nothing by itself: whether an operation needs an actor is declared on the matched route (``routing.py``), never decided from
+the URL.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ Identity = Actor | Exception
 
 
 class TokenGate:
-    """Sets ``scope["state"]["identity"]``: an actor, or the error that a route that needs one answers with: bad credentials, or a database that is gone."""
+    """Sets ``scope["state"]["identity"]``: an actor, or the error that a route that needs one answers with: bad credentials, or a
+    database that is gone.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -61,7 +64,9 @@ class TokenGate:
         return actor
 
     async def _find(self, services: Services, secret: Secret) -> TokenRecord | None:
-        """The token's row. On SQLite it is kept for as long as nobody has committed anything: a revocation counts at once, on every process."""
+        """The token's row. On SQLite it is kept for as long as nobody has committed anything: a revocation counts at once, on every
+        process.
+        """
         if services.reader is None:
             return await to_thread.run_sync(_look_up, services, secret.public_id, limiter=services.threads)
         version = services.reader.data_version()

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 DESCRIPTION = """
 Publish, fetch and build, and activate packages. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 
-**First steps** on the server's own machine, in development: `curl -X POST http://127.0.0.1:8000/api/v1/tokens`, then press *Authorize* and paste
+**First steps** on the server's own machine, in development: `curl -X POST http://127.0.0.1:8000/api/v1/tokens`, then press *Authorize*
+and paste
 the token.
 """
 SECURITY_SCHEMES: dict[str, Any] = {

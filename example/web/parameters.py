@@ -6,8 +6,9 @@ import re
 from typing import Annotated
 
 from fastapi import Path, Query, Request
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
+from starlette.convertors import Convertor, register_url_convertor
 
 LARGEST_ID = 2**31 - 1
 
@@ -19,10 +20,26 @@ def _digits(given: object) -> object:
     return given
 
 
-Digits = BeforeValidator(_digits)
+class OneToken(Convertor[str]):
+    """A path segment that isn't ``all``: ``/tokens/all`` is another resource, whose other methods are 405."""
 
-PackageId = Annotated[int, Digits, Path(ge=1, le=LARGEST_ID, description="The package's id", examples=[1])]
-TokenId = Annotated[int, Digits, Path(ge=1, le=LARGEST_ID, description="The token's id", examples=[1])]
+    regex = "(?!all$)[^/]+"
+
+    def convert(self, value: str) -> str:
+        """As it is: the operation's own type reads it."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+register_url_convertor("one_token", OneToken())
+
+_Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_digits)]
+
+PackageId = Annotated[_Id, Path(description="The package's id", examples=[1])]
+TokenId = Annotated[_Id, Path(description="The token's id", examples=[1])]
 TaskId = Annotated[
     str,
     Path(
@@ -31,8 +48,13 @@ TaskId = Annotated[
         examples=["3f1e9a52-6f0e-4f0e-9a52-3f1e9a526f0e"],
     ),
 ]
-Limit = Annotated[int, Digits, Query(ge=1, le=1000, description="How many at most")]
-After = Annotated[int, Digits, Query(ge=0, le=LARGEST_ID, description="Only those behind this one: the `Link` header of a page has it")]
+Limit = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_digits), Query(description="How many at most")]
+After = Annotated[
+    int,
+    Field(ge=0, le=LARGEST_ID),
+    BeforeValidator(_digits),
+    Query(description="Only those behind this one: the `Link` header of a page has it"),
+]
 
 
 def page_headers(request: Request, *, limit: int, returned: int, last: int | None, total: int) -> dict[str, str]:

@@ -23,7 +23,9 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Rule:
-    """Who may use a route: holders of ``scope``; without one, everybody. ``anonymous`` lets callers without credentials reach the handler too."""
+    """Who may use a route: holders of ``scope``; without one, everybody. ``anonymous`` lets callers without credentials reach the
+    handler too.
+    """
 
     scope: Scope | None
     anonymous: bool = False

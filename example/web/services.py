@@ -14,9 +14,10 @@ from example.core import Core
 from example.db import LoopReader
 from example.environments.host import Host
 from example.jobs.engine import JobEngine
-from example.lifecycle.activations import Bench
+from example.lifecycle.switching import Bench
 
 CHANGES_AT_ONCE = 4
+FOLLOWS_AT_ONCE = 2
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Services:
     engine: JobEngine | None
     reader: LoopReader | None
     threads: CapacityLimiter
+    followers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(FOLLOWS_AT_ONCE))
     changes: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(CHANGES_AT_ONCE))
     background: set[asyncio.Task[None]] = field(default_factory=set)
 

@@ -20,7 +20,7 @@ def slow_set(folder: Path, packages: int) -> Path:
         '  name = "slow-${toString n}-1.0"; system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/bin:/usr/bin";\n'
         f'  args = [ "-c" "{script}" ];\n'
         '} // { pname = "slow-${toString n}"; version = "1.0"; };\n'
-        f"in builtins.listToAttrs (builtins.genList (n: {{ name = \"slow-${{toString n}}\"; value = slow n; }}) {packages})\n"
+        f'in builtins.listToAttrs (builtins.genList (n: {{ name = "slow-${{toString n}}"; value = slow n; }}) {packages})\n'
     )
     return path
 

@@ -1,4 +1,4 @@
-"""kill -9 of servers, workers and builds at random moments: nothing accepted is lost, nothing is stuck, nothing survives, the store is sound."""
+"""kill -9 of servers, workers and builds at random moments: nothing is lost, nothing is stuck, nothing survives, the store is sound."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from example.nix.runtime import NixRuntime
 from example.nix.store import verify
 from tests.faults.hunting import kill, slow_set, workers_on
 from tests.nixstore import eventually
-from tests.service import API, Server, Service, expect, start
+from tests.service import Server, Service, expect, start
 
 KILLS = {"sqlite": 50, "postgresql": 20}
 WORKERS = 2

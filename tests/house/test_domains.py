@@ -1,5 +1,7 @@
-"""What domain code never does. It is called by the web, by workers and by commands alike: so it can't know HTTP, read the environment, or end
-a transaction that is its caller's. Only ``web/calls.py``, the worker's steps and the verbs that run subprocesses hold a transaction, through
+"""What domain code never does. It is called by the web, by workers and by commands alike: so it can't know HTTP, read the environment, or
+end
+a transaction that is its caller's. Only ``web/calls.py``, the worker's steps and the verbs that run subprocesses hold a transaction,
+through
 ``Database.transact``.
 """
 

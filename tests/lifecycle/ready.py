@@ -9,7 +9,7 @@ from typing import Any
 
 from example.environments.host import Host
 from example.lifecycle import downloads
-from example.lifecycle.activations import Bench
+from example.lifecycle.switching import Bench
 from example.nix import profile as nix_profile
 from example.sources import FetchRequest
 from tests.lifecycle.scripted import core_of

@@ -50,7 +50,7 @@ def core_of(service: Service) -> Core:
     return service.services.core
 
 
-def gives(path: str = "/nix/store/x-hello") -> Step:
+def gives(path: str = "/nowhere/store/x-hello") -> Step:
     """A fetch that works."""
 
     async def step(request: FetchRequest, report: Report) -> Artifact:

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from example.lifecycle import activations
+from example.lifecycle import switching
 from example.lifecycle.downloads import fail, succeed
+from example.nix import profile as nix_profile
+from example.nix.runtime import NixRuntime
 from example.sources import Artifact
 from tests.lifecycle.ready import activate, check_truth, environment, generations, host_of, profile_of, programs, ready
 from tests.lifecycle.scripted import core_of
@@ -125,18 +127,19 @@ def test_a_package_that_was_deleted_and_made_again_is_live_again_under_its_new_i
     check_truth(service)
 
 
-def test_a_package_deleted_while_it_goes_live_is_live_without_a_record(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    package_id = ready(service)
-    really = activations.nix_profile.set_profile
+def test_a_package_that_is_going_live_cannot_be_deleted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    package_id, refused = ready(service), []
+    really = nix_profile.set_profile
 
-    def and_delete(*arguments: object) -> int:
-        generation = really(*arguments)  # type: ignore[arg-type]
-        assert service.delete(f"/package/{package_id}").status_code == 204
+    def and_delete(runtime: NixRuntime, profile: Path, store_path: str) -> int:
+        generation = really(runtime, profile, store_path)
+        refused.append(service.delete(f"/package/{package_id}").status_code)
         return generation
 
-    monkeypatch.setattr(activations.nix_profile, "set_profile", and_delete)
+    monkeypatch.setattr(nix_profile, "set_profile", and_delete)
     assert activate(service, package_id) == 1
-    assert environment(service)["packages"] == [{"id": None, "name": "tool", "version": "3.0"}]
+    assert refused == [409]
+    check_truth(service)
 
 
 def test_a_database_that_is_away_after_the_switch_is_not_said_to_have_stopped_it(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +149,7 @@ def test_a_database_that_is_away_after_the_switch_is_not_said_to_have_stopped_it
         raise OperationalError("UPDATE", None, Exception("away"))
 
     with monkeypatch.context() as patch:
-        patch.setattr(activations, "set_active", away)
+        patch.setattr(switching, "set_active", away)
         problem = expect_problem(service.post(f"/package/{package_id}/activate"), 503, "service_unavailable")
     assert "generation 1 is live" in problem["detail"]
     assert activate(service, package_id) == 1

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from example.lifecycle import downloads
 from example.models import Job
-from example.sources import BuildFailed, FetchKilled
+from example.sources import Artifact, BuildFailed, FetchKilled
 from tests.lifecycle.scripted import Held, core_of, gives, raises, script
 from tests.nixstore import eventually, processes
 from tests.service import Service, expect, expect_problem
@@ -39,6 +39,14 @@ def test_a_download_that_is_done_is_not_done_again(working: Service) -> None:
     package_id = working.ready()
     assert expect(working.post(f"/package/{package_id}/download"), 200) == {"status": "downloaded", "task_id": None}
     assert source.fetches == 1
+
+
+def test_an_artifact_that_the_store_has_lost_is_fetched_again(working: Service) -> None:
+    package_id = working.ready("tool", "3.0")
+    path = Path(working.package(package_id)["artifact"])
+    path.rename(path.with_name("away"))
+    assert working.post(f"/package/{package_id}/download").status_code == 202
+    assert working.until(package_id)["status"] in ("downloaded", "failed")
 
 
 def test_fifty_who_ask_at_once_get_one_job_and_one_build(working: Service) -> None:
@@ -133,12 +141,12 @@ def test_a_second_run_of_a_job_that_another_has_finished_does_not_take_the_artif
     task_id = expect(working.post(f"/package/{package_id}/download"), 202)["task_id"]
     assert held.begun.wait(10)
     core = core_of(working)
-    artifact = downloads.Artifact("/nix/store/y-hello", ("/nix/store/y-hello",))
+    artifact = Artifact("/nowhere/store/y-hello", ("/nowhere/store/y-hello",))
     assert core.database.transact(lambda session: downloads.succeed(session, task_id, artifact))
     held.go_on.set()
     assert eventually(lambda: core.queue.ended([task_id]) == {task_id: "SUCCESS"})
     assert source.forgotten == []
-    assert working.package(package_id)["artifact"] == "/nix/store/y-hello"
+    assert working.package(package_id)["artifact"] == "/nowhere/store/y-hello"
 
 
 def test_a_failed_build_says_why_in_the_package_the_job_and_its_log(working: Service) -> None:

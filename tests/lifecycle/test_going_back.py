@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from example.environments import health
-from example.lifecycle import activations
+from example.nix import profile as nix_profile
 from example.nix.profile import ProfileError
 from tests.lifecycle.ready import activate, check_truth, environment, generations, host_of, profile_of, programs, ready
 from tests.service import Service, expect, expect_problem
@@ -65,7 +65,7 @@ def test_a_going_back_that_fails_too_is_told_and_recorded(service: Service, monk
         raise ProfileError("the store is gone")
 
     with monkeypatch.context() as patch:
-        patch.setattr(activations.nix_profile, "switch", broken)
+        patch.setattr(nix_profile, "switch", broken)
         said = refuse(service, second)
     assert said.endswith("going back failed too (the store is gone): generation 2 is live now")
     assert programs(service) == ["tool", "toolbox"]
@@ -119,9 +119,8 @@ def test_a_switch_to_a_generation_whose_link_is_gone_says_so(service: Service) -
 
 
 def test_rolling_back_goes_to_what_was_live_before_and_forth_again(service: Service) -> None:
-    for name in ("tool", "toolbox", "requests"):
-        if name != "requests":
-            activate(service, ready(service, name))
+    for name in ("tool", "toolbox"):
+        activate(service, ready(service, name))
     expect(service.post(f"{PATH}/switch", {"generation": 1}), 200)
     assert expect(service.post(f"{PATH}/rollback"), 200)["generation"] == 2
     assert expect(service.post(f"{PATH}/rollback"), 200)["generation"] == 1
@@ -130,7 +129,7 @@ def test_rolling_back_goes_to_what_was_live_before_and_forth_again(service: Serv
 
 def test_rolling_back_skips_generations_that_never_worked(service: Service) -> None:
     activate(service, ready(service, "tool"))
-    refuse(service, ready(service, "clash", "1.0")) if False else refuse(service, ready(service, "toolbox"))
+    refuse(service, ready(service, "toolbox"))
     activate(service, ready(service, "with+plus", "1.0"))
     assert expect(service.post(f"{PATH}/rollback"), 200)["generation"] == 1
     assert programs(service) == ["tool"]
@@ -231,7 +230,7 @@ def test_a_profile_that_was_removed_by_hand_is_made_anew(service: Service) -> No
     first = ready(service, "tool")
     activate(service, first)
     profile_of(service).unlink()
-    assert expect(service.post(f"/package/{first}/deactivate"), 200) == {"status": "downloaded", "generation": 0}
+    assert expect(service.post(f"/package/{first}/deactivate"), 200) == {"status": "downloaded", "generation": None}
     assert environment(service)["generation"] is None
     check_truth(service)
     assert activate(service, first) > 0

@@ -104,11 +104,11 @@ class Unreliable:
         self.database, self.away, self.slow, self.waits = database, False, threading.Event(), False
 
     def transact(self, work: Callable[[Session], Any]) -> Any:
-        if self.away:
-            raise OperationalError("INSERT", None, Exception("the database is away"))
         if self.waits:
             self.waits = False
             self.slow.wait(10)
+        if self.away:
+            raise OperationalError("INSERT", None, Exception("the database is away"))
         return self.database.transact(work)
 
 
@@ -126,9 +126,8 @@ def test_what_could_not_be_written_is_written_later_in_its_order(service: Servic
         assert whole(database, job_id) == ""
         report.log("second\n")
         unreliable.away = False
-        async with asyncio.timeout(10):
-            while whole(database, job_id) != "first\nsecond\n":
-                await asyncio.sleep(0.05)
+        await asyncio.to_thread(eventually, lambda: whole(database, job_id) == "first\nsecond\n")
+        assert whole(database, job_id) == "first\nsecond\n"
         flushing.cancel()
 
     asyncio.run(log())
@@ -152,6 +151,28 @@ def test_a_flush_that_is_cancelled_is_written_before_the_next(service: Service, 
         await asyncio.sleep(0.1)
         unreliable.slow.set()
         await last
+
+    asyncio.run(log())
+    assert whole(database, job_id) == "first\nsecond\n"
+
+
+def test_a_flush_that_is_cancelled_and_then_fails_loses_nothing(service: Service, job_id: int) -> None:
+    database = core_of(service).database
+    unreliable = Unreliable(database)
+
+    async def log() -> None:
+        report = JobLogWriter(unreliable, job_id, limit=LIMIT)  # type: ignore[arg-type]
+        unreliable.waits = True
+        report.log("first\n")
+        flushing = asyncio.create_task(report.flush())
+        await asyncio.sleep(0.1)
+        flushing.cancel()
+        unreliable.away = True
+        unreliable.slow.set()
+        await report.settle()
+        unreliable.away = False
+        report.log("second\n")
+        await report.flush()
 
     asyncio.run(log())
     assert whole(database, job_id) == "first\nsecond\n"

@@ -32,6 +32,8 @@ ALLOWED = {
     ("downloading", "failed"),
     ("failed", "downloading"),
     ("downloaded", "activated"),
+    ("downloaded", "downloading"),  # the store has lost it
+    ("downloaded", "downloading"),
     ("activated", "downloaded"),
 }
 

@@ -1,4 +1,6 @@
-"""The schema's life: migrations match the models, a newer schema is refused, a reset empties, and processes that start at once don't collide."""
+"""The schema's life: migrations match the models, a newer schema is refused, a reset empties, and processes that start at once don't
+collide.
+"""
 
 from __future__ import annotations
 
@@ -138,3 +140,12 @@ def test_the_key_of_development_is_kept_where_only_its_owner_reads_it(settings: 
 def test_the_same_key_is_accepted_again(settings: Settings, database: Database) -> None:
     for _ in range(2):
         database.transact(lambda session: check_pepper(session, load_pepper(settings)))
+
+
+def test_a_server_with_a_setting_that_cannot_be_says_which_and_no_secret(settings: Settings, tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "uvicorn", "example.server:app", "--port", "0"]
+    env = environment_of(settings) | {"APP_ENV": "production", "SECRET_KEY": "short-hunter2"}
+    ended = subprocess.run(argv, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode != 0
+    assert "settings: SECRET_KEY must be set to at least 32 random characters" in ended.stderr
+    assert "hunter2" not in ended.stderr + ended.stdout and "Traceback" not in ended.stderr

@@ -1,4 +1,4 @@
-"""the package lifecycle
+"""The package lifecycle.
 
 Revision ID: 0001
 Revises:

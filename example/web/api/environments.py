@@ -18,9 +18,9 @@ from example.identity.patterns import matches
 from example.identity.scopes import Scope
 from example.lifecycle import activations
 from example.web import calls
-from example.web.api.packages import HealthCheckBody
 from example.web.calls import render
 from example.web.documentation import GUARDED, WITH_BODY, answers
+from example.web.health_checks import HealthCheckBody
 from example.web.parameters import LARGEST_ID
 from example.web.routing import actor_of, requires, router
 from example.web.services import Services, services

@@ -29,7 +29,9 @@ async def as_text(request: Request, job_id: int, *, follow: bool) -> AsyncIterat
 
 
 async def as_events(request: Request, job_id: int, *, after: int, follow: bool) -> AsyncIterator[bytes]:
-    """``log`` events of whole lines, whose id is the position in the log, ``progress`` when something moved, ``end`` when the job has ended."""
+    """``log`` events of whole lines, whose id is the position in the log, ``progress`` when something moved, ``end`` when the job has
+    ended.
+    """
     shown: JobView | None = None
     last_sent = time.monotonic()
     async for chunks, job in _rounds(request, job_id, after=after, follow=follow):
@@ -47,14 +49,16 @@ async def as_events(request: Request, job_id: int, *, after: int, follow: bool) 
 
 
 async def _rounds(request: Request, job_id: int, *, after: int, follow: bool) -> AsyncIterator[tuple[Sequence[LogChunk], JobView | None]]:
-    """What is new, round after round: until the end of the log, or of the job. Each round is one short read, so that a follower holds nothing."""
+    """What is new, round after round: until the end of the log, or of the job. Each round is one short read, so that a follower holds
+    nothing.
+    """
 
     def look(session: Session) -> tuple[Sequence[LogChunk], JobView | None]:
         job = session.get(Job, job_id)
         return read_log(session, job_id, after=after), jobs.view(job) if job else None
 
     while True:
-        chunks, job = await calls.read(request, look)
+        chunks, job = await calls.follow(request, look)
         yield chunks, job
         after = chunks[-1].position if chunks else after
         if len(chunks) == PAGE_CHUNKS:

@@ -15,11 +15,13 @@ from example.web import calls
 from example.web.api.following import as_events, as_text
 from example.web.calls import render
 from example.web.documentation import GUARDED, answers
-from example.web.parameters import LARGEST_ID, LIST_HEADERS, After, Limit, TaskId, page_headers
+from example.web.parameters import LIST_HEADERS, After, Limit, TaskId, page_headers
 from example.web.routing import actor_of, requires, router
 from example.web.services import services
 
 routes = router("jobs")
+LONGEST_POSITION = 18
+"""Digits: positions are 64-bit integers, and Python reads no numbers of thousands of digits."""
 
 EXAMPLE: dict[str, Any] = {
     "id": 1,
@@ -85,7 +87,7 @@ async def job_log(
     job = await calls.read(request, lambda session: jobs.view(access.job(session, actor, task_id)))
     if "text/event-stream" in accept:
         given = last_event_id or ""
-        position = int(given) if given.isascii() and given.isdigit() and int(given) <= LARGEST_ID else 0
+        position = int(given) if given.isascii() and given.isdigit() and len(given) <= LONGEST_POSITION else 0
         return StreamingResponse(
             as_events(request, job.id, after=position, follow=follow), media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
@@ -107,5 +109,5 @@ async def cancel_job(request: Request, task_id: TaskId) -> Response:
     """Ends it, with every process it has started. Its package becomes `failed` and can be downloaded again."""
     actor, queue = actor_of(request), services(request).core.queue
     shown = await calls.write(request, lambda session: jobs.view(downloads.cancel(session, actor, task_id)))
-    await calls.change(request, lambda: queue.cancel(task_id))
+    await calls.aside(request, lambda: queue.cancel(task_id))
     return render(shown)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
+from sqlalchemy.orm import Session
 
-from example.environments import health
-from example.environments.health import HealthCheck
 from example.identity.scopes import Scope
+from example.jobs import doorbell
 from example.lifecycle import activations, downloads, packages
 from example.lifecycle.packages import PackageFilter, PackageView
 from example.lifecycle.states import Status
@@ -17,6 +19,7 @@ from example.sources.nix import NixSource
 from example.web import calls
 from example.web.calls import render
 from example.web.documentation import GUARDED, WITH_BODY, answers
+from example.web.health_checks import HealthCheckBody
 from example.web.parameters import LIST_HEADERS, After, Limit, PackageId, page_headers
 from example.web.routing import actor_of, requires, router
 from example.web.services import services
@@ -54,24 +57,6 @@ class NewPackage(BaseModel):
     )
     version: str = Field(min_length=1, max_length=64, json_schema_extra={"pattern": NixSource.version_pattern})
     source: Literal["nix"] = "nix"
-
-
-class HealthCheckBody(BaseModel):
-    """How to find out that what goes live works: a program of the environment, or an address on the server's machine."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    command: list[Annotated[str, Field(max_length=1000, pattern=r"^[^\x00]*$")]] | None = Field(
-        None, min_length=1, max_length=50, examples=[["hello", "--version"]]
-    )
-    url: str | None = Field(None, max_length=500, examples=["http://127.0.0.1:8080/health"])
-    timeout_seconds: float = Field(10.0, gt=0, le=health.LONGEST_SECONDS)
-
-    def parse(self) -> HealthCheck:
-        """The check as the domain takes it; refuses one that could reach more than it should."""
-        check = HealthCheck(tuple(self.command) if self.command is not None else None, self.url, self.timeout_seconds)
-        health.validate(check)
-        return check
 
 
 class Activation(BaseModel):
@@ -117,16 +102,12 @@ async def list_packages(
 ) -> Response:
     """Oldest first."""
     actor, wanted = actor_of(request), PackageFilter(source, status, name)
-    if limit > 100 or actor.resources:  # a long page, or counting by patterns, would hold up the event loop
-        found, total = await calls.read(
-            request,
-            lambda session: (packages.page(session, actor, wanted, limit=limit, after=after), packages.total(session, actor, wanted)),
-        )
-    else:
-        found, total = await calls.point_read(
-            request,
-            lambda session: (packages.page(session, actor, wanted, limit=limit, after=after), packages.total(session, actor, wanted)),
-        )
+
+    def look(session: Connection | Session) -> tuple[list[PackageView], int]:
+        return packages.page(session, actor, wanted, limit=limit, after=after), packages.total(session, actor, wanted)
+
+    long = limit > 100 or actor.resources  # a long page, or counting by patterns, would hold up the event loop
+    found, total = await (calls.read(request, look) if long else calls.point_read(request, look))
     last = found[-1].id if found else None
     return render(found, headers=page_headers(request, limit=limit, returned=len(found), last=last, total=total))
 
@@ -176,7 +157,7 @@ async def download_package(request: Request, package_id: PackageId) -> Response:
     actor, queue = actor_of(request), services(request).core.queue
     begun = await calls.write(request, lambda session: downloads.start(session, actor, queue, package_id))
     if begun.task_id is not None:
-        await calls.change(request, queue.hurry)
+        doorbell.ring()
     shown = "downloaded" if begun.task_id is None else begun.status
     return render({"status": shown, "task_id": begun.task_id}, status=200 if begun.task_id is None else 202)
 
@@ -189,7 +170,8 @@ async def download_package(request: Request, package_id: PackageId) -> Response:
 )
 @requires(Scope.ENVIRONMENTS_ACTIVATE)
 async def activate_package(request: Request, package_id: PackageId, body: Activation | None = None) -> Response:
-    """Makes it live in the environment `default`, in one rename, in place of another version of it. With a health check, a failing generation is
+    """Makes it live in the environment `default`, in one rename, in place of another version of it. With a health check, a failing
+    generation is
     taken back and 409 says what is live. Again and again: the same answer.
     """
     actor, bench = actor_of(request), services(request).bench
@@ -213,11 +195,14 @@ async def deactivate_package(request: Request, package_id: PackageId) -> Respons
     return render({"status": shown.status, "generation": generation})
 
 
-@routes.delete("/package/{package_id}", summary="Delete a package", status_code=204, responses=answers(None, *GUARDED, 404, 409, 422))
+@routes.delete(
+    "/package/{package_id}", summary="Delete a package", status_code=204, responses=answers(None, *GUARDED, 404, 409, 422, status=204)
+)
 @requires(Scope.PACKAGES_DELETE)
 async def delete_package(request: Request, package_id: PackageId) -> Response:
     """Forgets it; `example-admin gc` then frees its space. Not while it is being downloaded or is live."""
     actor, sources = actor_of(request), services(request).core.sources
     source = await calls.write(request, lambda session: packages.remove(session, actor, package_id))
-    sources[source].forget(package_id)
+    with suppress(OSError):  # it is deleted; what can't be let go now, example-admin gc lets go
+        await calls.aside(request, lambda: sources[source].forget(package_id))
     return Response(status_code=204)

@@ -12,6 +12,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from example import __version__
+from example.errors import Unavailable
 from example.identity.scopes import LADDERS, MEANINGS, Scope
 from example.web.calls import render
 from example.web.documentation import answers
@@ -130,6 +131,8 @@ def _parts(held: Services) -> dict[str, str]:
 def _state(check: Callable[[], None], failing: str) -> str:
     try:
         check()
+    except Unavailable as error:
+        return str(error)
     except Exception as error:  # a probe must say what is wrong, whatever it is
         return f"{failing}: {type(error).__name__}"
     return "ok"
@@ -145,6 +148,6 @@ def _check_jobs(held: Services) -> None:
     if held.engine is not None:
         missing = held.host.runtime.missing()
         if missing:
-            raise RuntimeError(missing)
+            raise Unavailable(missing)
         if not held.engine.alive():
-            raise RuntimeError("the keeper has stopped")
+            raise Unavailable("the keeper has stopped; restart the service")

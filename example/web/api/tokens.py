@@ -42,7 +42,20 @@ MASKED: dict[str, Any] = {
 }
 ISSUED: dict[str, Any] = MASKED | {"token": "pm_pat_" + "0" * 50}
 
-Networks = Annotated[list[Annotated[str, Field(min_length=2, max_length=49)]], Field(max_length=50, examples=[["10.0.0.0/8"]])]
+OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+NETWORK_FORMS: dict[str, Any] = {
+    "description": "An address, or a network (CIDR, any prefix length) without host bits",
+    "anyOf": [
+        {"pattern": rf"^{OCTET}(\.{OCTET}){{3}}$"},
+        {"pattern": rf"^{OCTET}(\.0\.0\.0/8|\.{OCTET}\.0\.0/16|(\.{OCTET}){{2}}\.0/24)$"},
+        {"pattern": "^[1-9a-f][0-9a-f]{0,3}(:[1-9a-f][0-9a-f]{0,3}){3}::(/64)?$"},
+    ],
+}
+"""What JSON Schema can say of networks: the usual forms. ``patterns.network`` has the last word."""
+Networks = Annotated[
+    list[Annotated[str, Field(min_length=2, max_length=49, json_schema_extra=NETWORK_FORMS)]],
+    Field(max_length=50, examples=[["10.0.0.0/8"]]),
+]
 
 
 class NewToken(BaseModel):
@@ -158,7 +171,7 @@ async def revoke_other_tokens(request: Request) -> Response:
     return render({})
 
 
-@routes.get("/tokens/{token_id}", summary="Show a token", response_model=TokenView, responses=answers(MASKED, *GUARDED, 404, 422))
+@routes.get("/tokens/{token_id:one_token}", summary="Show a token", response_model=TokenView, responses=answers(MASKED, *GUARDED, 404, 422))
 @requires(Scope.TOKENS_READ)
 async def show_token(request: Request, token_id: TokenId) -> Response:
     """Without its secret."""
@@ -197,7 +210,7 @@ async def set_allowed_ips(request: Request, token_id: TokenId, body: AllowedIps)
 
 
 @routes.delete("/token/{token_id}", summary="Revoke a token", response_model=Nothing, responses=answers({}, *GUARDED, 404, 422))
-@routes.delete("/tokens/{token_id}", summary="Revoke a token", response_model=Nothing, responses=answers({}, *GUARDED, 404, 422))
+@routes.delete("/tokens/{token_id:one_token}", summary="Revoke a token", response_model=Nothing, responses=answers({}, *GUARDED, 404, 422))
 @requires(Scope.TOKENS_WRITE)
 async def revoke_token(request: Request, token_id: TokenId) -> Response:
     """It is refused from the very next request on."""

@@ -1,0 +1,115 @@
+"""example-init: makes or migrates the database, and in production the first administrator's token."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from example.cli import init
+from example.config import Settings
+from example.db import Database
+from example.models import Token, User, Workspace
+from tests.databases import PostgresServer
+
+KEY = "kJ8s-Qm2ZxV0rT5yWc7LbN4dFh1GpUaE9oXi"
+Run = Callable[..., None]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Run the console script with arguments; settings as environment variables."""
+    monkeypatch.chdir(tmp_path)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def call(*arguments: str, **env: str) -> None:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["example-init", *arguments])
+        init.main()
+
+    return call
+
+
+def users(path: Path) -> list[str]:
+    database = Database(Settings(_env_file=None, data_dir=path / "data"))
+    with database.read() as session:
+        found = list(session.scalars(select(User.username)))
+    database.close()
+    return found
+
+
+def test_in_development_it_makes_the_database_and_nobody(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run()
+    assert capsys.readouterr().out == f"The database is up to date: sqlite:///{tmp_path}/data/app.db\n"
+    assert users(tmp_path) == []
+
+
+def test_in_production_it_prints_the_first_administrators_token_once(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(APP_ENV="production", SECRET_KEY=KEY)
+    first = capsys.readouterr().out
+    assert "shown this once (user admin, all scopes, 90 days)" in first and first.split()[-1].startswith("pm_pat_")
+    run()
+    assert "pm_pat_" not in capsys.readouterr().out
+    assert users(tmp_path) == ["admin"]
+
+
+def test_a_reset_empties_the_database(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(APP_ENV="production", SECRET_KEY=KEY)
+    run("--reset", APP_ENV="development")
+    assert users(tmp_path) == []
+
+
+def test_another_key_is_refused_in_one_line(run: Run) -> None:
+    run(SECRET_KEY=KEY)
+    with pytest.raises(SystemExit, match="example-init: SECRET_KEY is not the one that this database was made with"):
+        run(SECRET_KEY=KEY[::-1])
+
+
+def test_a_setting_that_cannot_be_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(APP_ENV="production", SECRET_KEY="short-hunter2", THREADS="many")
+    said = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert "settings: THREADS: " in said and "hunter2" not in said
+
+
+def test_production_without_a_key_says_how_to_make_one(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(APP_ENV="production")
+    assert "settings: SECRET_KEY must be set to at least 32 random characters" in capsys.readouterr().err
+
+
+def test_a_database_that_is_not_there_is_told_without_its_password(run: Run) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(DATABASE_URL="postgresql://user:hunter2@127.0.0.1:1/db?connect_timeout=2")
+    assert 'server at "127.0.0.1", port 1 failed' in str(ended.value) and "check DATABASE_URL" in str(ended.value)
+    assert "can't be used" in str(ended.value) and "hunter2" not in str(ended.value)
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_one_line(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="example-init: .*file"):
+        run(DATA_DIR=str(tmp_path / "file/data"))
+
+
+def test_pins_that_cannot_be_read_are_told_in_one_line(run: Run) -> None:
+    with pytest.raises(SystemExit, match="example-init: .*"):
+        run(NIX_PINS="no equals sign")
+
+
+def test_a_url_of_an_asynchronous_driver_is_taken(
+    run: Run, postgres: PostgresServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = postgres.create(tmp_path, empty=True)
+    run(DATABASE_URL=url.replace("postgresql://", "postgresql+asyncpg://"))
+    assert "The database is up to date: postgresql+psycopg://" in capsys.readouterr().out
+    database = Database(Settings(_env_file=None, database_url=url))
+    with database.read() as session:
+        assert session.scalars(select(Workspace.name)).all() == ["default"]
+        assert session.scalars(select(Token.id)).all() == []
+    database.close()

@@ -7,10 +7,10 @@ import argparse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from example import log
 from example.cli.starting import explained, settings_or_exit
 from example.config import Settings
 from example.core import Core, open_core
-from example import log
 from example.identity import bootstrap
 from example.identity.issuing import TokenRequest
 from example.models import User

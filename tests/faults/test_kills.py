@@ -25,7 +25,7 @@ from tests.faults.hunting import kill, slow_set, workers_on
 from tests.nixstore import eventually
 from tests.service import Server, Service, expect, start
 
-KILLS = {"sqlite": 50, "postgresql": 20}
+KILLS = {"sqlite": 50, "postgresql": 10}
 WORKERS = 2
 KILLED = ("stopped from outside", "signal 9")
 FINAL = ("downloaded", "activated", "failed")

@@ -19,6 +19,8 @@ from tests.nixstore import eventually, processes
 from tests.service import API, Service, expect, serving, start
 
 pytestmark = pytest.mark.slow
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""For what does not depend on the database and takes long."""
 
 
 @pytest.fixture
@@ -80,6 +82,7 @@ def test_a_server_that_is_asked_to_stop_ends_its_builds_at_once_and_goes_on_with
         assert "--- attempt 2" in again.get(f"/jobs/{task_id}/log").text
 
 
+@ON_SQLITE
 def test_a_killed_server_takes_its_builds_along_and_goes_on_with_them_later(served: Settings, tmp_path: Path) -> None:
     with serving(served, tmp_path / "server") as (server, service):
         package_id, task_id = begun(service, "slow-0", "step 3")
@@ -90,6 +93,7 @@ def test_a_killed_server_takes_its_builds_along_and_goes_on_with_them_later(serv
         assert expect(again.get(f"/jobs/{task_id}"), 200)["attempts"] == 2
 
 
+@ON_SQLITE
 def test_a_server_killed_during_a_health_check_leaves_no_check_and_the_next_one_tells_the_truth(served: Settings, tmp_path: Path) -> None:
     served = served.model_copy(update={"nix_pins": f"demo={NixRuntime.of(served).data_dir}/waits.nix"})
     served.data_dir.mkdir(parents=True, exist_ok=True)
@@ -134,6 +138,7 @@ def test_workers_do_the_jobs_of_a_server_that_does_none(served: Settings, tmp_pa
         assert list((Path(f"{served.sqlalchemy_url.database}.leases")).glob("*")) == []
 
 
+@ON_SQLITE
 def test_a_server_without_workers_keeps_what_is_asked_for(served: Settings, tmp_path: Path) -> None:
     alone = served.model_copy(update={"jobs_in_web": False})
     with serving(alone, tmp_path / "server") as (server, service):

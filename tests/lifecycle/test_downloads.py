@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 from example.lifecycle import downloads
 from example.models import Job
 from example.sources import Artifact, BuildFailed, FetchKilled
+from tests.lifecycle.ready import host_of
 from tests.lifecycle.scripted import Held, core_of, gives, raises, script
 from tests.nixstore import eventually, processes
 from tests.service import Service, expect, expect_problem
@@ -43,10 +45,12 @@ def test_a_download_that_is_done_is_not_done_again(working: Service) -> None:
 
 def test_an_artifact_that_the_store_has_lost_is_fetched_again(working: Service) -> None:
     package_id = working.ready("tool", "3.0")
-    path = Path(working.package(package_id)["artifact"])
-    path.rename(path.with_name("away"))
+    path = working.package(package_id)["artifact"]
+    core_of(working).sources["nix"].forget(package_id)
+    subprocess.run(["nix-store", "--delete", path], env=host_of(working).runtime.env, check=True, capture_output=True)
     assert working.post(f"/package/{package_id}/download").status_code == 202
-    assert working.until(package_id)["status"] in ("downloaded", "failed")
+    assert working.until(package_id)["status"] == "downloaded"
+    assert (Path(path) / "bin/tool").exists()
 
 
 def test_fifty_who_ask_at_once_get_one_job_and_one_build(working: Service) -> None:

@@ -26,7 +26,7 @@ def test_it_runs_unprivileged_and_writes_only_data_and_store() -> None:
 
 def test_it_restarts_and_holds_no_secret() -> None:
     unit = directives()
-    assert (unit["Type"], unit["Restart"]) == ("exec", "on-failure")
+    assert (unit["Type"], unit["Restart"]) == ("exec", "always")
     assert unit["EnvironmentFile"].startswith("/etc/")
     assert "SECRET_KEY" not in unit["Environment"]
 

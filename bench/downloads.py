@@ -17,12 +17,12 @@ from example.config import Settings
 NAME = "downloads"
 NEEDS = ("nix-build", "unshare", "setpriv")
 CONCURRENCY: int = Settings.model_fields["job_concurrency"].default
-QUIET_SECONDS = 23
-"""After this long without a job the service looks for jobs at its quiet pace."""
+QUIET_SECONDS = 5
+"""Long enough for everything that a download warms up to be idle again."""
 CLIENTS = 8
 POLL_SECONDS = 0.01
 """An answer costs the service a millisecond of the core that it also works with: asked every 3 ms, a download takes 20 ms longer."""
-BATCH_POLL_SECONDS = 0.05
+BATCH_POLL_SECONDS = 0.2
 REFERENCE = "bare nix-build"
 
 

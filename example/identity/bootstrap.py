@@ -56,10 +56,15 @@ def require_anonymous_allowed(rule: Literal["loopback", "always", "never"], *, l
     )
 
 
+def claim(session: Session, username: str) -> bool:
+    """Make the user ``username`` an administrator who wasn't there before; of several who try at once, one succeeds."""
+    made = insert_for(session)(User).values(username=username, is_admin=True).on_conflict_do_nothing().returning(User.id)
+    return session.scalar(made) is not None
+
+
 def first_token(session: Session, pepper: bytes, *, username: str, request: TokenRequest) -> IssuedToken:
     """A token for the instance's own user ``username``, who comes into being as administrator at the first call."""
-    insert = insert_for(session)
-    session.execute(insert(User).values(username=username, is_admin=True).on_conflict_do_nothing())
+    claim(session, username)
     user_id = session.scalars(select(User.id).where(User.username == username)).one()
     workspace_id = session.scalars(select(Workspace.id).where(Workspace.name == DEFAULT_WORKSPACE)).one()
     return issue_first(session, pepper, workspace_id=workspace_id, user_id=user_id, request=request)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import select
 
 from example.cli import init
-from example.config import Settings
+from example.config import AppEnv, Settings
 from example.db import Database
 from example.models import Token, User, Workspace
 from tests.databases import PostgresServer
@@ -113,3 +115,11 @@ def test_a_url_of_an_asynchronous_driver_is_taken(
         assert session.scalars(select(Workspace.name)).all() == ["default"]
         assert session.scalars(select(Token.id)).all() == []
     database.close()
+
+
+def test_of_ten_that_run_at_once_one_prints_the_first_administrators_token(postgres: PostgresServer, tmp_path: Path) -> None:
+    url = postgres.create(tmp_path)
+    settings = Settings(_env_file=None, app_env=AppEnv.PRODUCTION, database_url=url, secret_key=SecretStr(KEY), data_dir=tmp_path)
+    with ThreadPoolExecutor(10) as pool:
+        printed = list(pool.map(lambda _: init.prepare(settings), range(10)))
+    assert sum(token is not None for token in printed) == 1

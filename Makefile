@@ -7,7 +7,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-fast bench lint format lock clean help runtime dev
+.PHONY: demo serve test test-fast bench lint format lock migration clean help runtime dev
 
 demo: runtime ## See it work: serve, create, download, activate, roll back
 	@$(BIN)/python scripts/demo.py $(ARGS)
@@ -41,6 +41,9 @@ format: dev ## Format the code and fix what can be fixed
 
 lock: dev ## Compile setup.py to exact pins (newest of all: ARGS=--upgrade)
 	@scripts/lock.sh $(ARGS)
+
+migration: dev ## Write the next migration from the models: MESSAGE="what it does"
+	@$(BIN)/python scripts/migration.py "$(MESSAGE)"
 
 clean: ## Remove what the other targets made; never ./data
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis htmlcov .coverage .coverage.*

@@ -1,1 +1,1 @@
-"""Alembic migrations. Make one with ``make migration MESSAGE="…"``; they run by themselves at the start and with ``example-init``."""
+"""Alembic migrations: they run at every start and with ``example-init``. ``make migration MESSAGE="…"`` writes the next one."""

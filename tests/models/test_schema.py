@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import String, inspect, text
 
 from example.config import Settings
 from example.core import open_core
@@ -20,6 +20,8 @@ from example.db import Database
 from example.errors import SchemaMismatch
 from example.identity.keys import check_pepper, load_pepper
 from example.models import Base, User, Workspace, initialize
+from example.models.base import UtcDateTime
+from example.models.rendering import render_item
 from tests import databases
 from tests.databases import PostgresServer
 from tests.service import environment_of
@@ -149,3 +151,8 @@ def test_a_server_with_a_setting_that_cannot_be_says_which_and_no_secret(setting
     assert ended.returncode != 0
     assert "settings: SECRET_KEY must be set to at least 32 random characters" in ended.stderr
     assert "hunter2" not in ended.stderr + ended.stdout and "Traceback" not in ended.stderr
+
+
+def test_a_migration_writes_our_moments_as_plain_columns() -> None:
+    assert render_item("type", UtcDateTime(), None) == "sa.DateTime(timezone=True)"
+    assert render_item("type", String(3), None) is False

@@ -10,7 +10,7 @@ import pytest
 
 from tests.packaging.paths import ROOT
 
-TARGETS = ["demo", "serve", "test", "test-fast", "bench", "lint", "format", "lock", "clean", "help"]
+TARGETS = ["demo", "serve", "test", "test-fast", "bench", "lint", "format", "lock", "migration", "clean", "help"]
 
 
 def make(*arguments: str) -> str:
@@ -23,7 +23,7 @@ def test_it_lists_every_target_with_one_line(arguments: tuple[str, ...]) -> None
     assert re.findall(r"^make (\S+) +\S.*$", make(*arguments), re.MULTILINE) == TARGETS
 
 
-@pytest.mark.parametrize("target", ["demo", "serve", "test", "test-fast", "bench", "lint", "format", "lock"])
+@pytest.mark.parametrize("target", ["demo", "serve", "test", "test-fast", "bench", "lint", "format", "lock", "migration"])
 def test_every_target_sets_up_what_it_needs_first(target: str) -> None:
     assert make("--dry-run", target).startswith("scripts/setup.sh")
 

@@ -7,7 +7,7 @@ ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: demo serve test test-fast bench lint format lock migration clean help runtime dev
+.PHONY: demo serve test test-fast bench lint format lock migration clean help runtime dev bench-tools
 
 demo: runtime ## See it work: serve, create, download, activate, roll back
 	@$(BIN)/python scripts/demo.py $(ARGS)
@@ -22,7 +22,7 @@ test: dev ## Run every test and require that all code is covered
 test-fast: dev ## Run the tests that take no time, without coverage
 	$(PYTEST) -m "not slow" $(ARGS)
 
-bench: dev ## Measure against the reference servers
+bench: bench-tools ## Measure against the reference servers
 	@$(BIN)/python -m bench $(ARGS)
 
 lint: dev ## Check style, types, shell scripts, Docker, Compose and Nix files
@@ -54,3 +54,6 @@ help: ## List the targets
 
 runtime dev:
 	@scripts/setup.sh $@
+
+bench-tools:
+	@scripts/setup.sh bench

@@ -3,6 +3,7 @@
 #
 #   scripts/setup.sh runtime    what the service runs on        (requirements.txt)
 #   scripts/setup.sh dev        and what tests and checks need  (requirements-dev.txt)
+#   scripts/setup.sh bench      and what benchmarks need        (wrk)
 #
 # Done before means done in milliseconds. Debian packages are installed only as root or with passwordless sudo; otherwise one line
 # says what is missing and how to get it.
@@ -118,9 +119,13 @@ prepare_python() {
 }
 
 case ${1:-} in
-    runtime | dev) ;;
-    *) fail 'usage: scripts/setup.sh runtime|dev' ;;
+    runtime | dev) wanted=$1 ;;
+    bench)
+        wanted=dev
+        command -v wrk >/dev/null || need wrk 'the load generator wrk' ''
+        ;;
+    *) fail 'usage: scripts/setup.sh runtime|dev|bench' ;;
 esac
 python=$(find_python)
 command -v nix-build >/dev/null || need nix-bin Nix ', or take the installer of nixos.org'
-prepare_python "$python" "$1"
+prepare_python "$python" "$wanted"

@@ -28,10 +28,9 @@ def prepare(settings: Settings, *, reset: bool = False) -> str | None:
 def _first_administrator(session: Session, core: Core) -> str | None:
     if not core.settings.production or session.scalar(select(User.id).limit(1)) is not None:
         return None
-    if not bootstrap.claim(session, bootstrap.ADMINISTRATOR):
-        return None
     request = TokenRequest(name="first administrator")
-    return bootstrap.first_token(session, core.pepper, username=bootstrap.ADMINISTRATOR, request=request).secret.text
+    first = bootstrap.claim(session, bootstrap.ADMINISTRATOR)  # of several that run at once, one
+    return bootstrap.first_token(session, core.pepper, username=bootstrap.ADMINISTRATOR, request=request).secret.text if first else None
 
 
 def main() -> None:

@@ -37,6 +37,11 @@ _LOG_LIMIT = re.compile(r"killed after writing more than (?P<bytes>\d+) bytes of
 # util-linux up to 2.38 stumbles when it passes on the SIGKILL that ended its child (an OOM kill, say), and exits with 1.
 _UNSHARE_CANNOT_DIE = "unshare: sigprocmask unblock failed"
 
+# Nix while it sets the sandbox up, when its helper or builder is killed under it.
+_BUILDER_VANISHED = re.compile(
+    r"unexpected EOF reading a line|killing process \d+: No such process|getting sandbox \w+ namespace: No such file or directory"
+)
+
 
 class Kind(StrEnum):
     """What kind of failure it is; one each for what callers do about it."""
@@ -178,6 +183,6 @@ def _killed_by(code: int, said: str) -> str | None:
     number = -code if code < 0 else code - 128 if code in (128 + signal.SIGKILL, 128 + signal.SIGTERM) else 0
     if number:
         return signal.Signals(number).name
-    if _UNSHARE_CANNOT_DIE in said:
+    if _UNSHARE_CANNOT_DIE in said or _BUILDER_VANISHED.search(said):
         return signal.SIGKILL.name
     return "interrupted" if "interrupted by the user" in said else None

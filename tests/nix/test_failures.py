@@ -44,6 +44,8 @@ FAILED = f"builder for '{DRV}' failed with exit code 1"
         (137, [], Kind.KILLED, "SIGKILL"),
         (143, [], Kind.KILLED, "SIGTERM"),
         (1, ["interrupted by the user"], Kind.KILLED, "from outside"),
+        (1, ["getting sandbox mount namespace: No such file or directory"], Kind.KILLED, "from outside"),
+        (100, ["killing process 3: No such process", "unexpected EOF reading a line"], Kind.KILLED, "from outside"),
         (1, ["writing to file: No space left on device"], Kind.NO_SPACE, "free some space"),
         (1, ["executing SQLite statement '…': database or disk is full"], Kind.NO_SPACE, "full"),
         (100, ["this system does not support the kernel namespaces that are required for sandboxing"], Kind.UNAVAILABLE, "sandbox"),

@@ -1,8 +1,7 @@
 """How a handler calls a domain verb: where it runs, in which transaction, and how its result becomes bytes.
 
-Verbs are synchronous. Point reads on embedded SQLite run in the event loop; everything else in **one** thread hop that opens the session,
-works,
-commits and closes inside, before the answer is sent (docs/design.md has the table).
+Verbs are synchronous. Point reads on embedded SQLite run in the event loop; everything else in **one** thread hop that opens the
+session, works, commits and closes inside, before the answer is sent (docs/design.md has the table).
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request, Response
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
@@ -29,24 +28,22 @@ async def point_read(request: Request, verb: Callable[[Connection | Session], Re
 
 async def read(request: Request, verb: Callable[[Session], Result]) -> Result:
     """Any other read, in one thread hop."""
-    held = services(request)
-
-    def run() -> Result:
-        with held.core.database.read() as session:
-            return verb(session)
-
-    return await to_thread.run_sync(run, limiter=held.threads)
+    return await _read(request, verb, services(request).threads)
 
 
 async def follow(request: Request, verb: Callable[[Session], Result]) -> Result:
     """A read that is repeated for as long as somebody follows: two threads of its own, so that many followers slow down each other only."""
-    held = services(request)
+    return await _read(request, verb, services(request).followers)
+
+
+async def _read(request: Request, verb: Callable[[Session], Result], limiter: CapacityLimiter) -> Result:
+    database = services(request).core.database
 
     def run() -> Result:
-        with held.core.database.read() as session:
+        with database.read() as session:
             return verb(session)
 
-    return await to_thread.run_sync(run, limiter=held.followers)
+    return await to_thread.run_sync(run, limiter=limiter)
 
 
 async def write(request: Request, verb: Callable[[Session], Result]) -> Result:

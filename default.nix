@@ -14,21 +14,26 @@ let
   # The lower bounds of setup.py (a test compares them). `null`: not in nixpkgs, built below from the pinned wheel.
   floors = {
     alembic = "1.20";
+    argon2-cffi = "25.1";
     dbos = null;
     fastapi = "0.165";
     fastapi-offline = null;
     httpx = "0.28";
+    limits = "5.8";
     orjson = "3.13";
     packaging = "26.3";
     psycopg = "3.3";
     pydantic = "2.14";
     pydantic-settings = "2.16";
+    pyjwt = "2.15";
+    redis = "8.1";
     rich = "15";
     semver = "3.0.4";
     sqlalchemy = "2.1";
     structlog = "26.1";
     typer = "0.29";
     uvicorn = "0.54";
+    zxcvbn = "4.5";
   };
   inNixpkgs = lib.filterAttrs (_: floor: floor != null) floors;
   older = lib.filterAttrs (name: floor: !lib.versionAtLeast ps.${name}.version floor) inNixpkgs;

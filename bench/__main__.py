@@ -17,11 +17,11 @@ from types import FrameType, ModuleType
 
 from rich.console import Console
 
-from bench import downloads, growth, point_reads, starting
+from bench import downloads, gate, growth, point_reads, starting
 from bench.plan import FULL, QUICK, Run
 from bench.report import Progress, Row, machine, table_of, write_json
 
-MEASURES: dict[str, ModuleType] = {module.NAME: module for module in (point_reads, growth, downloads, starting)}
+MEASURES: dict[str, ModuleType] = {module.NAME: module for module in (point_reads, gate, growth, downloads, starting)}
 WIDTH = 140
 REMEDIES = {
     "wrk": "apt-get install wrk",

@@ -10,17 +10,21 @@ from anyio import CapacityLimiter
 from fastapi import FastAPI
 
 from example import __version__, log
+from example.audit.writer import AuditWriter
 from example.config import Settings
 from example.core import open_core
 from example.db import LoopReader
 from example.environments.host import Host
 from example.lifecycle.reconciling import reconcile_all
 from example.nix.runtime import NixRuntime
+from example.ratelimit.limiter import Limiter
 from example.web import docs_pages, errors, openapi
-from example.web.api import environments, jobs, packages, system, tokens
+from example.web.api import audit, auth, environments, invitations, jobs, packages, system, tokens, users, workspaces
+from example.web.audit_trail import AuditTrail
 from example.web.gate import TokenGate
 from example.web.head import HeadAsGet
 from example.web.plain_start import PlainStart
+from example.web.proxies import TrustedProxies
 from example.web.request_log import RequestLog
 from example.web.services import Services
 
@@ -33,10 +37,13 @@ def create_app(settings: Settings) -> FastAPI:
         log.configure(settings)
         services = await asyncio.to_thread(open_services, settings)
         app.state.services = services
+        await services.limiter.start()
         try:
             yield
         finally:
             await asyncio.gather(*services.background, return_exceptions=True)
+            await services.limiter.stop()
+            await services.audit.drain()
             await asyncio.to_thread(close_services, services)
 
     app = FastAPI(
@@ -48,14 +55,16 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    for routes in (packages.routes, jobs.routes, environments.routes, tokens.routes, system.routes):
-        app.router.routes += routes.routes  # not include_router: it matches every request twice, a tenth of a point read
+    for part in (packages, jobs, environments, tokens, auth, users, invitations, workspaces, audit, system):
+        app.router.routes += part.routes.routes  # not include_router: it matches every request twice, a tenth of a point read
     docs_pages.install(app)
     openapi.install(app)
     errors.install(app)
     app.add_middleware(TokenGate)
+    app.add_middleware(AuditTrail)
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestLog)
+    app.add_middleware(TrustedProxies, networks=settings.trusted_networks)
     app.add_middleware(PlainStart)
     return app
 
@@ -72,7 +81,8 @@ def open_services(settings: Settings) -> Services:
     reconcile_all(core.database, host)
     engine = core.start_jobs() if settings.jobs_in_web else None
     reader = LoopReader(core.database) if core.database.point_reads_in_loop else None
-    return Services(core, host, engine, reader, CapacityLimiter(settings.threads))
+    audit = AuditWriter(core.database, core.keys.audit[0])
+    return Services(core, host, engine, reader, CapacityLimiter(settings.threads), audit, Limiter(settings, core.database))
 
 
 def close_services(services: Services) -> None:

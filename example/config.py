@@ -5,19 +5,67 @@ Owns names, defaults and what makes a combination invalid. Documented one by one
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, model_validator
+from limits import parse_many
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 SHORTEST_SECRET_KEY = 32
 SAMPLE_SECRET_KEYS = ("change-me", "changeme", "change_me", "secret-key", "secret_key", "insecure", "password")
+
+
+LARGEST_LIMIT = 1_000_000_000
+LONGEST_LIMIT_SECONDS = 366 * 24 * 3600
+
+
+def _one_limit(text: str) -> str:
+    """A limit in the notation of the library ``limits``; nothing turns it off."""
+    text = text.strip()
+    try:
+        limits = parse_many(text) if text else []
+        usable = all(1 <= one.amount <= LARGEST_LIMIT and one.get_expiry() <= LONGEST_LIMIT_SECONDS for one in limits)
+    except ValueError:
+        limits, usable = [], not text
+    if not usable or len(limits) > 1:
+        raise ValueError(f"{text!r} is not one limit; write it as 60/hour or 5 per 30 seconds, or leave it empty for none")
+    return text
+
+
+def _networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _only_networks(text: str) -> str:
+    """Addresses and networks, separated by commas."""
+    try:
+        _networks(text)
+    except ValueError as error:
+        raise ValueError(f"{error}; name addresses or networks, separated by commas: 127.0.0.1, 10.0.0.0/8, fd00::/8") from None
+    return text
+
+
+def _redis_address(text: str) -> str:
+    """What redis-py connects to. A message never shows it: there may be a password in it."""
+    try:
+        url = urlsplit(text)
+        usable = bool(url.path) if url.scheme == "unix" else url.scheme in ("redis", "rediss") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        usable = False
+    if text and not usable:
+        raise ValueError("is no address of a Redis; use redis://[user:password@]host[:port][/number], rediss://… or unix:///path")
+    return text
+
+
+RateLimit = Annotated[str, AfterValidator(_one_limit)]
 
 
 class AppEnv(StrEnum):
@@ -40,6 +88,8 @@ class Settings(BaseSettings):
     db_path: Path | None = None
     database_url: str | None = None
     secret_key: SecretStr | None = None
+    secret_key_previous: SecretStr | None = None
+    registration: Literal["open", "invite", "closed"] | None = None
     anonymous_tokens: Literal["loopback", "always", "never"] | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] | None = None
@@ -49,6 +99,15 @@ class Settings(BaseSettings):
     job_concurrency: Annotated[int, Field(ge=1, le=64)] = 4
     job_poll_seconds: Annotated[float, Field(ge=0.01, le=60)] = 0.25
     job_retention_days: Annotated[int, Field(ge=1)] = 30
+    audit_retention_days: Annotated[int, Field(ge=1)] = 366
+
+    rate_limit_anonymous: RateLimit = "60/hour"
+    rate_limit_authenticated: RateLimit = "5000/hour"
+    rate_limit_search: RateLimit = "100/hour"
+    rate_limit_login: RateLimit = "10/hour"
+    rate_limit_pat: RateLimit = ""
+    redis_url: Annotated[str, AfterValidator(_redis_address)] = ""
+    trusted_proxies: Annotated[str, AfterValidator(_only_networks)] = ""
 
     nix_pins: str = ""
     nix_root: Path | None = None
@@ -97,6 +156,16 @@ class Settings(BaseSettings):
     def anonymous_token_rule(self) -> Literal["loopback", "always", "never"]:
         """Who may ask for a first token without credentials (SECURITY: the first token)."""
         return self.anonymous_tokens or ("never" if self.production else "loopback")
+
+    @property
+    def registration_rule(self) -> Literal["open", "invite", "closed"]:
+        """Who may make an account: everybody, who was invited, or nobody (an administrator makes them)."""
+        return self.registration or ("closed" if self.production else "open")
+
+    @property
+    def trusted_networks(self) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+        """The proxies whose forwarded headers are believed."""
+        return _networks(self.trusted_proxies)
 
     @cached_property
     def sqlalchemy_url(self) -> URL:

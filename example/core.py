@@ -5,21 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+import structlog
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
+from example.audit import pruning
+from example.audit.chain import AuditBroken
+from example.audit.verify import reseal
 from example.config import Settings
 from example.db import Database
+from example.environments.host import Host
 from example.errors import SchemaMismatch
-from example.identity.keys import check_pepper, load_pepper
+from example.identity.keys import Keys, check_keys, load_keys
 from example.jobs.engine import JobEngine
 from example.jobs.queue import JobQueue, migrate
-from example.lifecycle import builds, jobs
+from example.lifecycle import builds, jobs, reconciling
 from example.log import redact
-from example.models import initialize
+from example.models import initialize, now
 from example.nix.runtime import NixMissing, NixRuntime
 from example.nix.store import StoreError
 from example.sources import Source, make_sources
+
+log = structlog.get_logger("example.core")
 
 
 @dataclass(frozen=True)
@@ -28,7 +37,7 @@ class Core:
 
     settings: Settings
     database: Database
-    pepper: bytes
+    keys: Keys
     sources: Mapping[str, Source]
     queue: JobQueue
 
@@ -42,10 +51,20 @@ class Core:
             self.database,
             self.queue,
             reconcile=lambda: builds.reconcile(self.database, self.queue),
-            purge=lambda before: jobs.purge(self.database, before),
+            purge=self._purge,
         )
         engine.start()
         return engine
+
+    def _purge(self, before: datetime) -> None:
+        """What the keeper does once an hour: jobs that ended before ``before``, audit entries past their time, profiles that nobody has."""
+        jobs.purge(self.database, before)
+        runtime = NixRuntime.of(self.settings)
+        reconciling.sweep(self.database, Host(runtime, runtime.environments))
+        try:
+            pruning.prune(self.database, self.keys.audit, now() - timedelta(days=self.settings.audit_retention_days))
+        except AuditBroken as broken:  # nothing is deleted: it is evidence
+            log.error("audit_broken", why=broken.detail)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -64,12 +83,17 @@ def open_core(settings: Settings, *, drop_all: bool = False) -> Core:
     database = Database(settings)
     try:
         migrate(database)
-        pepper = load_pepper(settings)
-        database.transact(lambda session: check_pepper(session, pepper))
-        return Core(settings, database, pepper, make_sources(settings), JobQueue(database))
+        keys = load_keys(settings)
+        database.transact(lambda session: _check(session, keys))
+        return Core(settings, database, keys, make_sources(settings), JobQueue(database))
     except BaseException:
         database.close()
         raise
+
+
+def _check(session: Session, keys: Keys) -> None:
+    check_keys(session, keys)
+    reseal(session, keys.audit)
 
 
 def refusal(error: BaseException) -> str | None:

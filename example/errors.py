@@ -41,6 +41,12 @@ class TokenInvalid(Unauthenticated):
     code = "token_invalid"
 
 
+class LoginFailed(Unauthenticated):
+    """No account with this name and password: the same for both."""
+
+    code = "login_failed"
+
+
 class TokenExpired(Unauthenticated):
     """The token was right and its time is over."""
 
@@ -63,6 +69,12 @@ class InsufficientScope(Forbidden):
     """The token lacks the scope that the operation declares."""
 
     code = "insufficient_scope"
+
+
+class InsufficientRole(Forbidden):
+    """The caller's role in the workspace doesn't grant the operation."""
+
+    code = "insufficient_role"
 
 
 class ResourceNotInToken(Forbidden):
@@ -132,6 +144,36 @@ class JobFinished(Conflict):
     """The job has ended; there is nothing to cancel."""
 
     code = "job_finished"
+
+
+class AccountExists(Conflict):
+    """The user name or e-mail address is taken."""
+
+    code = "account_exists"
+
+
+class WorkspaceExists(Conflict):
+    """The workspace's name is taken."""
+
+    code = "workspace_exists"
+
+
+class LastOwner(Conflict):
+    """A workspace keeps at least one owner."""
+
+    code = "last_owner"
+
+
+class WorkspaceNotEmpty(Conflict):
+    """Only empty workspaces are deleted unasked."""
+
+    code = "workspace_not_empty"
+
+
+class RateLimited(PackageMasterError):
+    """Too many requests: RFC 6585, 429. ``retry_after`` in seconds."""
+
+    code = "rate_limited"
 
 
 class StorageFull(PackageMasterError):

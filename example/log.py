@@ -13,25 +13,28 @@ import structlog
 
 from example.config import Settings
 
-_TOKEN = re.compile(r"pm_pat_[0-9A-Za-z]{9,}")  # parts of one too; the prefix that lists show has 8
+_TOKEN = re.compile(r"(pm_(?:pat|ref|inv)_)[0-9A-Za-z]{9,}")  # parts of one too; the prefix that lists show has 8
+_JWT = re.compile(r"eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+")  # a session's access token
 _URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S+@|(\bpassword=)[^&\s]+")
 LONGEST_PATH = 500
 
 
 def redact(text: str) -> str:
     """``text`` without tokens and passwords in addresses."""
-    return _URL_PASSWORD.sub(lambda found: f"{found[1]}…@" if found[1] else f"{found[2]}…", _TOKEN.sub("pm_pat_…", text))
+    text = _JWT.sub("eyJ…", _TOKEN.sub(r"\1…", text))
+    return _URL_PASSWORD.sub(lambda found: f"{found[1]}…@" if found[1] else f"{found[2]}…", text)
 
 
 def _redact_event(_logger: Any, _name: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     for key, value in event.items():
-        if isinstance(value, str) and _may_hold_secret(value):
+        if isinstance(value, str) and may_hold_secret(value):
             event[key] = redact(value)
     return event
 
 
-def _may_hold_secret(text: str) -> bool:
-    return "pm_" in text or "://" in text or "password=" in text
+def may_hold_secret(text: str) -> bool:
+    """Whether ``redact`` may find something: most texts need no look."""
+    return "pm_" in text or "eyJ" in text or "://" in text or "password=" in text
 
 
 def write_request(**fields: Any) -> None:
@@ -39,7 +42,7 @@ def write_request(**fields: Any) -> None:
     any other.
     """
     path: str = fields["path"]
-    if _may_hold_secret(path):
+    if may_hold_secret(path):
         path = redact(path)
     if not path.isprintable():  # what a terminal would obey
         path = path.encode("unicode_escape").decode()

@@ -13,7 +13,6 @@ from alembic.script import ScriptDirectory
 import example.migrations
 from example.config import Settings
 from example.db import Database
-from example.models import initialize
 
 
 def main(message: str) -> None:
@@ -23,10 +22,10 @@ def main(message: str) -> None:
     number = len(list(ScriptDirectory.from_config(config).walk_revisions())) + 1
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(_env_file=None, database_url=f"sqlite:///{folder}/now.db")
-        initialize(settings)
         database = Database(settings)
         with database.engine.connect() as connection:
             config.attributes["connection"] = connection
+            command.upgrade(config, "head")  # not initialize: it also writes rows, as the models are now
             command.revision(config, message=message, autogenerate=True, rev_id=f"{number:04d}")
         database.close()
 

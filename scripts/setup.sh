@@ -2,7 +2,7 @@
 # Prepares what the Makefile's targets run on, on a fresh Debian or Ubuntu: .venv with the pinned dependencies, and Nix.
 #
 #   scripts/setup.sh runtime    what the service runs on        (requirements.txt)
-#   scripts/setup.sh dev        and what tests and checks need  (requirements-dev.txt)
+#   scripts/setup.sh dev        and what tests and checks need  (requirements-dev.txt, redis-server)
 #   scripts/setup.sh bench      and what benchmarks need        (wrk)
 #
 # Done before means done in milliseconds. Debian packages are installed only as root or with passwordless sudo; otherwise one line
@@ -128,4 +128,5 @@ case ${1:-} in
 esac
 python=$(find_python)
 command -v nix-build >/dev/null || need nix-bin Nix ', or take the installer of nixos.org'
+[[ $wanted == runtime ]] || command -v redis-server >/dev/null || need redis-server Redis ''
 prepare_python "$python" "$wanted"

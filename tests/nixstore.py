@@ -57,6 +57,9 @@ def make_settings(data_dir: Path, **values: Any) -> Settings:
         "nix_eval_timeout": 30,
         "nix_build_timeout": 30,
         "nix_silent_timeout": 30,
+        "rate_limit_anonymous": "100000/minute",
+        "rate_limit_authenticated": "100000/minute",
+        "rate_limit_search": "100000/minute",
     }
     return Settings(_env_file=None, **(defaults | values))
 

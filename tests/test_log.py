@@ -108,7 +108,7 @@ def test_a_long_path_is_cut(lines: Lines) -> None:
 def test_json_lines_can_be_read_by_programs(lines: Lines) -> None:
     log.write_request(**REQUEST)
     structlog.get_logger().warning("another", odd=object())
-    logging.getLogger("dbos").warning("a third")
+    logging.getLogger("sqlalchemy.pool").warning("a third")
     request, another, third = map(json.loads, lines())
     assert request | {"timestamp": ""} == REQUEST | {"event": "request", "level": "info", "timestamp": ""}
     assert request["timestamp"].endswith("Z")

@@ -7,6 +7,7 @@ import sys
 import typer
 from sqlalchemy import select
 
+from example.cli import admin_audit, admin_tokens, admin_users
 from example.cli.starting import explained, settings_or_exit
 from example.config import Settings
 from example.db import Database
@@ -16,11 +17,9 @@ from example.nix.store import collect_garbage
 from example.sources import make_sources
 
 app = typer.Typer(help="Work on Package Master's database and storage, on the server's own machine.", no_args_is_help=True)
-
-
-@app.callback()
-def admin() -> None:
-    """Keeps ``gc`` a subcommand while it is the only one."""
+app.add_typer(admin_users.app, name="users")
+app.add_typer(admin_tokens.app, name="tokens")
+app.add_typer(admin_audit.app, name="audit")
 
 
 @app.command()

@@ -146,6 +146,13 @@ def record(session: Session, environment: Environment, number: int, store_path: 
     session.flush()
 
 
+def clear(session: Session, environment_id: int) -> None:
+    """Forget every generation and the journal: the workspace is being deleted. The row stays, so that its number is never given again."""
+    session.get_one(Environment, environment_id).generation = None
+    for table in (Generation, Switch):
+        session.execute(delete(table).where(table.environment_id == environment_id))
+
+
 def active_elsewhere(session: Session, environment: Environment, package_ids: Sequence[int]) -> set[int]:
     """Those of ``package_ids`` that another environment has active."""
     query = (

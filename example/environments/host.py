@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,3 +53,14 @@ def exclusive(host: Host, environment_id: int, patience: float = LOCK_PATIENCE_S
         yield profile
     finally:
         os.close(file)
+
+
+def take_down(host: Host, environment_id: int) -> None:
+    """Remove an environment of this host, at first what is live, in one step. The caller holds its lock.
+
+    Raises:
+        OSError: something can't be removed; what was live may be there still.
+    """
+    profile = host.profile(environment_id)
+    profile.unlink(missing_ok=True)
+    shutil.rmtree(profile.parent)

@@ -1,6 +1,4 @@
-"""Protected rows are fetched only through here: every query starts from what the actor may see. Else: not found, the same for all
-reasons.
-"""
+"""Protected rows are fetched only through here: every query starts from what the actor may see. All else is not found."""
 
 from __future__ import annotations
 
@@ -8,8 +6,9 @@ from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from example.errors import NotFound
-from example.identity.actor import Actor
-from example.models import Environment, Job, Package
+from example.identity.actor import Actor, insufficient_role, no_workspace
+from example.identity.roles import Role
+from example.models import Environment, Job, Member, Package, Workspace
 
 
 def visible_packages(actor: Actor) -> ColumnElement[bool]:
@@ -67,3 +66,21 @@ def environment(session: Session, actor: Actor, source: str, name: str) -> Envir
     """The environment of the actor's workspace, or ``None`` where it has not come into being yet."""
     wanted = Environment.workspace_id == actor.workspace_id, Environment.source == source, Environment.name == name
     return session.scalar(select(Environment).where(*wanted))
+
+
+def workspace(session: Session, actor: Actor, name: str, *, at_least: Role = Role.VIEWER, lock: bool = False) -> tuple[Workspace, Role]:
+    """The workspace of this name, and the actor's role in it; with ``lock`` nobody else changes it or its members meanwhile.
+
+    Raises:
+        NotFound: it isn't there, or the actor is no member.
+        InsufficientRole: the actor's role is lower than ``at_least``.
+    """
+    query = select(Workspace).where(Workspace.name == name, Workspace.deleted_at.is_(None))
+    found = session.scalar(query.with_for_update() if lock else query)
+    member = session.get(Member, (found.id, actor.user_id)) if found is not None else None
+    if found is None or (member is None and not actor.is_admin):
+        raise no_workspace(name)
+    role = Role.OWNER if actor.is_admin or member is None else Role(member.role)
+    if not role.covers(at_least):
+        raise insufficient_role(role, at_least, f"the workspace {name!r}")
+    return found, role

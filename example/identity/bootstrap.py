@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from example.db import insert_for
 from example.errors import Unauthenticated
 from example.identity.issuing import IssuedToken, TokenRequest, issue_first
-from example.models import User, Workspace
+from example.identity.roles import Role
+from example.models import Member, User, Workspace
 from example.models.schema import DEFAULT_WORKSPACE
 
 LOCAL_USER = "local"
@@ -57,9 +58,16 @@ def require_anonymous_allowed(rule: Literal["loopback", "always", "never"], *, l
 
 
 def claim(session: Session, username: str) -> bool:
-    """Make the user ``username`` an administrator who wasn't there before; of several who try at once, one succeeds."""
+    """Make the user ``username`` who wasn't there before an administrator, and owner of the workspace ``default``; of several who try at
+    once, one succeeds.
+    """
     made = insert_for(session)(User).values(username=username, is_admin=True).on_conflict_do_nothing().returning(User.id)
-    return session.scalar(made) is not None
+    user_id = session.scalar(made)
+    if user_id is None:
+        return False
+    workspace_id = session.scalars(select(Workspace.id).where(Workspace.name == DEFAULT_WORKSPACE)).one()
+    session.add(Member(workspace_id=workspace_id, user_id=user_id, role=Role.OWNER))
+    return True
 
 
 def first_token(session: Session, pepper: bytes, *, username: str, request: TokenRequest) -> IssuedToken:

@@ -12,8 +12,9 @@ from sqlalchemy.orm import Session
 from example.errors import Conflict, Forbidden, InsufficientScope, Invalid, IpNotAllowed, NotFound, ResourceNotInToken
 from example.identity import patterns, tokens
 from example.identity.actor import Actor
-from example.identity.scopes import TOP_SCOPES, Scope, closure
-from example.models import Token, now
+from example.identity.roles import granted
+from example.identity.scopes import TOP_SCOPES, Scope, closure, highest
+from example.models import Token, Workspace, now
 
 DEFAULT_DAYS = 90
 LONGEST_DAYS = 366
@@ -47,11 +48,11 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
         ResourceNotInToken, IpNotAllowed, Forbidden: it asks for resources, networks or a lifetime beyond the asking token's.
         Invalid: what it asks for is no network.
     """
-    scopes = request.scopes if request.scopes is not None else tuple(Scope(text) for text in actor.token_scopes if text in actor.scopes)
+    scopes = request.scopes if request.scopes is not None else _own_scopes(actor)
     missing = sorted(closure(scopes) - actor.scopes)
     if missing:
         raise InsufficientScope(
-            f"a token can't give more than it has: {', '.join(missing)} is beyond the token {actor.token_prefix}…",
+            f"a token can't give more than it has: {', '.join(missing)} is beyond the {actor.label}",
             required_scope=missing[0].value,
             your_scopes=list(actor.token_scopes),
         )
@@ -63,7 +64,7 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
         )
     networks = request.allowed_ips if request.allowed_ips is not None else actor.allowed_ips
     _check_networks(networks, actor)
-    expires_at = _expiry(request.expires_in_days, actor)
+    expires_at = _expiry(session, request.expires_in_days, actor)
     return _insert(
         session,
         pepper,
@@ -164,7 +165,7 @@ def revoke(session: Session, actor: Actor, token_id: int) -> None:
 
 def revoke_others(session: Session, actor: Actor) -> None:
     """End every token of the actor's but the one in use."""
-    others = Token.owner_id == actor.user_id, Token.id != actor.token_id, Token.revoked_at.is_(None)
+    others = _owned(actor), Token.revoked_at.is_(None), *([Token.id != actor.token_id] if actor.token_id is not None else [])
     session.execute(update(Token).where(*others).values(revoked_at=now(), revoked_by=actor.user_id))
 
 
@@ -191,10 +192,12 @@ def total(session: Session, actor: Actor) -> int:
     return int(session.scalar(select(func.count()).select_from(Token).where(_owned(actor))) or 0)
 
 
-def record_use(session: Session, token_id: int, *, address: str | None, agent: str | None, moment: datetime) -> None:
-    """Note when and from where a token was used; at most once a minute, however many processes ask."""
+def record_use(session: Session, token_id: int, *, digest: bytes, address: str | None, agent: str | None, moment: datetime) -> None:
+    """Note when and from where a token was used; at most once a minute, however many processes ask. ``digest`` is its digest under the
+    present pepper: after a rotation of SECRET_KEY it takes the place of the old one's.
+    """
     stale = Token.last_used_at.is_(None) | (Token.last_used_at < moment - timedelta(minutes=1))
-    values = {"last_used_at": moment, "last_used_ip": address, "last_used_agent": (agent or "")[:200] or None}
+    values = {"last_used_at": moment, "last_used_ip": address, "last_used_agent": (agent or "")[:200] or None, "digest": digest}
     session.execute(update(Token).where(Token.id == token_id, stale).values(values))
 
 
@@ -210,7 +213,7 @@ def _require_covered(token: Token, actor: Actor) -> None:
     limited = patterns.within(token.resources, actor.resources) and patterns.networks_within(token.allowed_ips, actor.allowed_ips)
     if missing or not limited:
         raise InsufficientScope(
-            f"token {token.id} has more than the token {actor.token_prefix}… that asks; use that token itself",
+            f"token {token.id} has more than the {actor.label} that asks; use that token itself",
             required_scope=missing[0].value if missing else None,
             your_scopes=list(actor.token_scopes),
         )
@@ -232,13 +235,25 @@ def _check_syntax(networks: Sequence[str]) -> None:
             ) from None
 
 
-def _expiry(days: int | None, actor: Actor) -> datetime:
+def _own_scopes(actor: Actor) -> tuple[Scope, ...]:
+    """What the asking token has; of a session, what the role grants."""
+    if actor.credential == "session":
+        return highest(granted(actor.role, is_admin=actor.is_admin))
+    return tuple(Scope(text) for text in actor.token_scopes if text in actor.scopes)
+
+
+def _expiry(session: Session, days: int | None, actor: Actor) -> datetime:
+    longest = session.get_one(Workspace, actor.workspace_id).longest_token_days
+    if days is not None and days > longest:
+        raise Invalid("expires_in_days", f"{days} days is longer than the workspace {actor.workspace!r} allows; ask for at most {longest}")
+    expires_at = now() + timedelta(days=min(DEFAULT_DAYS, longest) if days is None else days)
+    if actor.credential == "session":
+        return expires_at
     if days is None:
-        return min(now() + timedelta(days=DEFAULT_DAYS), actor.token_expires_at)
-    expires_at = now() + timedelta(days=days)
-    if expires_at > actor.token_expires_at + timedelta(minutes=1):
+        return min(expires_at, actor.expires_at)
+    if expires_at > actor.expires_at + timedelta(minutes=1):
         raise Forbidden(
-            f"a token can't outlive the one that asks for it, which ends {actor.token_expires_at:%Y-%m-%d}; "
+            f"a token can't outlive the one that asks for it, which ends {actor.expires_at:%Y-%m-%d}; "
             "ask for a smaller expires_in_days, or regenerate your own token first"
         )
     return expires_at

@@ -1,4 +1,7 @@
-"""The instance's key: where SECRET_KEY comes from, and the check that it is the one this database was made with."""
+"""The instance's keys: where SECRET_KEY comes from, what derives from it, and the check that it is the one this database was made with.
+
+Each purpose has a key of its own, by one HMAC step. While SECRET_KEY_PREVIOUS is set there are two of each: the first signs, both verify.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -13,18 +17,34 @@ from sqlalchemy.orm import Session
 from example.config import Settings
 from example.db import insert_for
 from example.errors import SchemaMismatch
-from example.identity.tokens import derive_pepper
 from example.models import Instance
 
 CHECK_VALUE = "pepper-check"
 KEY_FILE = "secret_key"
+TOKENS, SESSIONS, AUDIT = b"package-master token pepper v1", b"package-master session key v1", b"package-master audit seal v1"
 
 
-def load_pepper(settings: Settings) -> bytes:
-    """The pepper of this instance. In development without SECRET_KEY, a random key is kept in ``DATA_DIR/secret_key`` (mode 0600)."""
-    if settings.secret_key is not None and settings.secret_key.get_secret_value():
-        return derive_pepper(settings.secret_key.get_secret_value())
-    return derive_pepper(_development_key(settings.data_dir / KEY_FILE))
+@dataclass(frozen=True)
+class Keys:
+    """The derived keys (32 bytes each), those of SECRET_KEY first, those of SECRET_KEY_PREVIOUS after."""
+
+    tokens: tuple[bytes, ...] = field(repr=False)
+    sessions: tuple[bytes, ...] = field(repr=False)
+    audit: tuple[bytes, ...] = field(repr=False)
+
+
+def load_keys(settings: Settings) -> Keys:
+    """The keys of this instance. In development without SECRET_KEY, a random one is kept in ``DATA_DIR/secret_key`` (mode 0600)."""
+    given = settings.secret_key.get_secret_value() if settings.secret_key else ""
+    previous = settings.secret_key_previous.get_secret_value() if settings.secret_key_previous else ""
+    return derive_keys(given or _development_key(settings.data_dir / KEY_FILE), previous)
+
+
+def derive_keys(*secret_keys: str) -> Keys:
+    """What derives from ``secret_keys``, the present one first; empty ones don't count."""
+    used = [key.encode() for key in secret_keys if key]
+    tokens, sessions, audit = (tuple(hmac.digest(key, purpose, "sha256") for key in used) for purpose in (TOKENS, SESSIONS, AUDIT))
+    return Keys(tokens, sessions, audit)
 
 
 def _development_key(path: Path) -> str:
@@ -42,18 +62,19 @@ def _development_key(path: Path) -> str:
     return path.read_text(encoding="ascii")
 
 
-def check_pepper(session: Session, pepper: bytes) -> None:
-    """Compare the key with the one that this database was made with; the first start records it.
+def check_keys(session: Session, keys: Keys) -> None:
+    """Compare the key with the one that this database was made with; the first start records it, and a rotation the new one.
 
     Raises:
         SchemaMismatch: it is another key, with which no token would work.
     """
-    value = hmac.new(pepper, b"check", hashlib.sha256).hexdigest()
+    values = [hmac.new(pepper, b"check", hashlib.sha256).hexdigest() for pepper in keys.tokens]
     insert = insert_for(session)
-    session.execute(insert(Instance).values(key=CHECK_VALUE, value=value).on_conflict_do_nothing())
-    stored = session.get_one(Instance, CHECK_VALUE).value
-    if not hmac.compare_digest(stored, value):
+    session.execute(insert(Instance).values(key=CHECK_VALUE, value=values[0]).on_conflict_do_nothing())
+    stored = session.get_one(Instance, CHECK_VALUE)
+    if not any(hmac.compare_digest(stored.value, value) for value in values):
         raise SchemaMismatch(
-            "SECRET_KEY is not the one that this database was made with, so no token would work. "
-            "Set the old SECRET_KEY (in development: DATA_DIR/secret_key), or reset with: example-init --reset"
+            "SECRET_KEY is not the one that this database was made with, so no token would work. Set the old SECRET_KEY (in development: "
+            "DATA_DIR/secret_key); to rotate, put the old one in SECRET_KEY_PREVIOUS; or reset with: example-init --reset"
         )
+    stored.value = values[0]

@@ -106,3 +106,8 @@ def _closure(scopes: tuple[str, ...]) -> frozenset[Scope]:
 def closure(scopes: Iterable[str]) -> frozenset[Scope]:
     """All rights that ``scopes`` give, ladders climbed down. A scope that no longer exists gives nothing."""
     return _closure(tuple(scopes))
+
+
+def highest(scopes: frozenset[Scope]) -> tuple[Scope, ...]:
+    """The highest rung of each family that is in ``scopes``: what has to be named to give them all."""
+    return tuple(max(mine, key=rungs.index) for rungs in LADDERS.values() if (mine := [rung for rung in rungs if rung in scopes]))

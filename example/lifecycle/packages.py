@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from example.environments import history
 from example.errors import Invalid, InvalidTransition, PackageBusy, PackageExists
-from example.identity import access
+from example.identity import access, workspaces
 from example.identity.actor import Actor
 from example.identity.patterns import matches
 from example.lifecycle.states import Status, count
@@ -82,6 +82,7 @@ def create(session: Session, actor: Actor, sources: Mapping[str, Source], *, sou
         Invalid: an unknown source, or a name or version that can't be one of it.
         ResourceNotInToken: the token is limited to other names.
         PackageExists: it is recorded already.
+        NotFound: somebody has just deleted the workspace.
     """
     if source not in sources:
         raise Invalid("source", f"there is no source {source!r}; use one of: {', '.join(sorted(sources))}")
@@ -97,6 +98,7 @@ def create(session: Session, actor: Actor, sources: Mapping[str, Source], *, sou
         same = Package.workspace_id == actor.workspace_id, Package.source == source, Package.name == name, Package.version == version
         existing = session.scalar(select(Package.id).where(*same))
         raise PackageExists(f"{source} package {name} {version} exists already as package {existing}", package_id=existing) from None
+    workspaces.require_open(session, actor)
     count(session, package, entering=Status.CREATED)
     return view(session, package)
 

@@ -7,16 +7,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from example.db import Database
 from example.environments import history
 from example.environments.history import Member
-from example.environments.host import Host, exclusive
+from example.environments.host import Host, exclusive, take_down
 from example.errors import EnvironmentBusy
 from example.lifecycle.states import Status, move
-from example.models import Environment, Package, now
+from example.models import Environment, Package, Workspace, now
 from example.nix import profile as nix_profile
 
 log = structlog.get_logger("example.lifecycle")
@@ -81,11 +81,27 @@ def _nothing_live(session: Session, environment: Environment) -> None:
 
 def reconcile_all(database: Database, host: Host) -> None:
     """At the start: every environment of this host. One that is being changed at this moment is left to who is changing it."""
+    sweep(database, host)
     with database.read() as session:
-        ids = list(session.scalars(select(Environment.id)))
+        ids = list(session.scalars(_of_workspaces(deleted=False)))
     for environment_id in ids:
         if not host.profile(environment_id).parent.exists():
             log.warning("environment_not_here", environment_id=environment_id)  # another host's, or another DATA_DIR
             continue
         with suppress(EnvironmentBusy), exclusive(host, environment_id, patience=0) as profile:
             reconcile(database, environment_id, profile)
+
+
+def sweep(database: Database, host: Host) -> None:
+    """Take down what this host still has of workspaces that were deleted: elsewhere, or by a process that died over it."""
+    with database.read() as session:
+        ids = list(session.scalars(_of_workspaces(deleted=True)))
+    for environment_id in ids:
+        if host.profile(environment_id).parent.exists():
+            with suppress(EnvironmentBusy, OSError), exclusive(host, environment_id, patience=0):
+                take_down(host, environment_id)
+
+
+def _of_workspaces(*, deleted: bool) -> Select[int]:
+    condition = Workspace.deleted_at.is_not(None) if deleted else Workspace.deleted_at.is_(None)
+    return select(Environment.id).join(Workspace, Workspace.id == Environment.workspace_id).where(condition)

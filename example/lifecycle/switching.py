@@ -6,6 +6,7 @@ instead of a session, like the worker. The caller holds the environment's lock a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,11 +29,12 @@ from example.nix.profile import Live
 
 @dataclass(frozen=True)
 class Bench:
-    """What a change of an environment needs."""
+    """What a change of an environment needs. ``record`` writes its audit entry, as the last thing in the transaction that completes it."""
 
     database: Database
     host: Host
     data_dir: Path
+    record: Callable[[Session], None] = lambda _session: None
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,7 @@ def _finish(this: Switching, entry: int) -> int:
         environment = session.get_one(Environment, this.environment_id)
         set_active(session, environment, now_live.generation, now_live.store_path, this.change.members)
         history.close_switch(session, entry, "done")
+        this.bench.record(session)
 
     try:
         this.bench.database.transact(record)

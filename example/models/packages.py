@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from example.models.base import Base, UtcDateTime, now
+from example.models.base import Base, BigId, UtcDateTime, now
 
-BigId = BigInteger().with_variant(Integer, "sqlite")  # SQLite autoincrements INTEGER PRIMARY KEY only
 STATUS = "status IN ('created', 'downloading', 'downloaded', 'activated', 'failed')"
 STATE = "state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')"
 

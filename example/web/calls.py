@@ -15,6 +15,8 @@ from fastapi import Request, Response
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from example.lifecycle.switching import Bench
+from example.web import audit_trail
 from example.web.services import services
 
 Result = TypeVar("Result")
@@ -46,15 +48,41 @@ async def _read(request: Request, verb: Callable[[Session], Result], limiter: Ca
     return await to_thread.run_sync(run, limiter=limiter)
 
 
-async def write(request: Request, verb: Callable[[Session], Result]) -> Result:
-    """A change: one transaction, committed when this returns."""
-    held = services(request)
-    return await to_thread.run_sync(held.core.database.transact, verb, limiter=held.threads)
+async def write(request: Request, verb: Callable[[Session], Result], status: Callable[[Result], int] | None = None) -> Result:
+    """A change and its audit entry: one transaction, committed when this returns. ``status`` tells the answer's where the route has two."""
+    held, usual = services(request), declared_status(request)
+
+    def work(session: Session) -> Result:
+        result = verb(session)
+        audit_trail.record(request, session, status(result) if status else usual)
+        return result
+
+    result = await to_thread.run_sync(held.core.database.transact, work, limiter=held.threads)
+    audit_trail.trail_of(request.scope).recorded = True
+    return result
 
 
-async def change(request: Request, verb: Callable[[], Result]) -> Result:
-    """A change that runs subprocesses: threads of its own, so that slow ones don't hold up the rest."""
-    return await to_thread.run_sync(verb, limiter=services(request).changes)
+async def change(request: Request, verb: Callable[[Bench], Result]) -> Result:
+    """A change of an environment, which runs subprocesses: threads of its own, so that slow ones don't hold up the rest.
+
+    Its last transaction takes the audit entry along; when nothing changed, or nothing could, the queue does.
+    """
+    held, taken = services(request), False
+
+    def record(session: Session) -> None:
+        nonlocal taken
+        audit_trail.record(request, session, declared_status(request))
+        taken = True
+
+    bench = Bench(held.core.database, held.host, held.core.settings.data_dir, record)
+    result = await to_thread.run_sync(verb, bench, limiter=held.changes)
+    audit_trail.trail_of(request.scope).recorded = taken
+    return result
+
+
+def declared_status(request: Request) -> int:
+    """The status of a good answer of the request's route."""
+    return getattr(request.scope.get("route"), "status_code", None) or 200
 
 
 async def aside(request: Request, work: Callable[[], Result]) -> Result:

@@ -14,6 +14,7 @@ _EXAMPLES: dict[int, tuple[str, str, str]] = {
     409: ("Conflict", "invalid_status", "package 7 (hello 2.1.0) is created, so it can't become activated; download it first"),
     413: ("Content Too Large", "content_too_large", "the body is larger than this operation takes; send less"),
     422: ("Unprocessable Content", "validation_error", "name: String should have at least 2 characters (got 'x')"),
+    429: ("Too Many Requests", "rate_limited", "more than 5000 requests an hour by alice; try again in 12 seconds"),
     507: ("Insufficient Storage", "storage_full", "the server's disk is full; nothing was changed. Free some space and try again"),
     503: ("Service Unavailable", "service_unavailable", "the database doesn't answer; nothing was changed. Try again"),
 }
@@ -25,7 +26,7 @@ def answers(
     """The ``responses`` of an operation: ``example`` under its own status, and each of ``problems`` as application/problem+json."""
     content = {} if status == 204 else {"content": {media_type: {"example": example}}}
     documented: dict[int | str, dict[str, Any]] = {status: {**content, **(more or {})}}
-    for code in sorted({*problems, 503}):
+    for code in sorted({*problems, 503, *([429] if problems else [])}):
         title, name, detail = _EXAMPLES[code]
         shown: dict[str, Any] = {
             "type": "about:blank",
@@ -45,7 +46,7 @@ def answers(
     return documented
 
 
-GUARDED = (401, 403)
+GUARDED = (401, 403, 404)
 """The problems of every operation that needs a scope."""
 
 WITH_BODY = (400, 413, 422)

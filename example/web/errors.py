@@ -19,6 +19,7 @@ from starlette.routing import BaseRoute, Match
 
 from example import errors
 from example.db import is_disk_full
+from example.log import may_hold_secret, redact
 
 STATUSES: dict[type[errors.PackageMasterError], int] = {
     errors.Unauthenticated: 401,
@@ -26,6 +27,7 @@ STATUSES: dict[type[errors.PackageMasterError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.Invalid: 422,
+    errors.RateLimited: 429,
     errors.StorageFull: 507,
     errors.Unavailable: 503,
 }
@@ -71,8 +73,11 @@ def title_of(status: int) -> str:
 
 def problem(request: Request, status: int, code: str, detail: str, *, headers: dict[str, str] | None = None, **extra: Any) -> Response:
     """A problem as an answer."""
-    body = {"type": "about:blank", "title": title_of(status), "status": status, "detail": detail, "code": code}
+    shown = redact(detail) if may_hold_secret(detail) else detail
+    body = {"type": "about:blank", "title": title_of(status), "status": status, "detail": shown, "code": code}
     body["request_id"] = _request_id(request)
+    if (trail := request.scope.get("state", {}).get("trail")) is not None:
+        trail.reason = code
     headers = dict(headers or {})
     if status == 401:
         headers["WWW-Authenticate"] = f'{REALM}, error="{code}"' if code != "credentials_missing" else REALM
@@ -88,7 +93,8 @@ async def on_project_error(request: Request, error: Exception) -> Response:
 async def on_validation_error(request: Request, error: Exception) -> Response:
     """Input that doesn't fit the operation's schema: every field with its value and what is wrong."""
     assert isinstance(error, RequestValidationError)
-    found = [{"field": _field(one), "message": _message(one)} for one in error.errors()[:SHOWN_ERRORS]]
+    told = error.errors()[:SHOWN_ERRORS]
+    found = [{"field": _field(one), "message": str(one["msg"]) if _is_secret(request, one) else _message(one)} for one in told]
     detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:5])
     return problem(request, 422, errors.Invalid.code, detail, errors=found)
 
@@ -164,6 +170,17 @@ def _is_operational(error: DBAPIError) -> bool:
     return type(error).__name__ in ("OperationalError", "InterfaceError")
 
 
+def _is_secret(request: Request, one: dict[str, Any]) -> bool:
+    """Whether it is about a body that holds secrets (pydantic's ``hide_input_in_errors``): then nothing of it is repeated, whatever field
+    somebody typed their password into.
+    """
+    if one["loc"][:1] != ("body",) or one["type"] == "json_invalid" or isinstance(one.get("input"), bytes):
+        return False
+    body = getattr(request.scope.get("route"), "body_field", None)
+    config = getattr(body.field_info.annotation, "model_config", {}) if body is not None else {}
+    return bool(config.get("hide_input_in_errors"))
+
+
 def _field(one: dict[str, Any]) -> str:
     place = [str(part) for part in one["loc"] if part not in ("body", "query", "path")] if one["type"] != "json_invalid" else []
     return _plain(".".join(place) or str(one["loc"][0]))
@@ -181,5 +198,6 @@ def _message(one: dict[str, Any]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Short, and without the lone surrogates that JSON may escape and UTF-8 can't write."""
+    """Short, without tokens, and without the lone surrogates that JSON may escape and UTF-8 can't write."""
+    text = redact(text) if may_hold_secret(text) else text
     return (text if len(text) <= SHOWN_INPUT else text[:SHOWN_INPUT] + "…").encode(errors="backslashreplace").decode()

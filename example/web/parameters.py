@@ -6,11 +6,13 @@ import re
 from typing import Annotated
 
 from fastapi import Path, Query, Request
-from pydantic import BeforeValidator, Field
+from pydantic import AwareDatetime, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 from starlette.convertors import Convertor, register_url_convertor
 
 LARGEST_ID = 2**31 - 1
+LARGEST_POSITION = 2**53
+_RFC_3339 = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:)([0-9]{2})((?:[.][0-9]{1,9})?(?:[Zz]|[+-][0-9]{2}:[0-9]{2}))")
 
 
 def _digits(given: object) -> object:
@@ -18,6 +20,15 @@ def _digits(given: object) -> object:
     if isinstance(given, str) and re.fullmatch("-?[0-9]+", given) is None:
         raise PydanticCustomError("int_parsing", "Input should be a valid integer: digits only")
     return given
+
+
+def _rfc_3339(given: object) -> object:
+    """Refuses what pydantic takes for moments beside RFC 3339, seconds since 1970 above all. A leap second is the one before it."""
+    parts = _RFC_3339.fullmatch(given) if isinstance(given, str) else None
+    if parts is None:
+        raise PydanticCustomError("datetime_parsing", "Input should be a moment as in RFC 3339: 2026-11-21T12:00:00Z")
+    minute, seconds, rest = parts.groups()
+    return f"{minute}{'59' if seconds == '60' else seconds}{rest}"
 
 
 class OneToken(Convertor[str]):
@@ -36,10 +47,10 @@ class OneToken(Convertor[str]):
 
 register_url_convertor("one_token", OneToken())
 
-_Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_digits)]
+Id = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_digits)]
 
-PackageId = Annotated[_Id, Path(description="The package's id", examples=[1])]
-TokenId = Annotated[_Id, Path(description="The token's id", examples=[1])]
+PackageId = Annotated[Id, Path(description="The package's id", examples=[1])]
+TokenId = Annotated[Id, Path(description="The token's id", examples=[1])]
 TaskId = Annotated[
     str,
     Path(
@@ -55,6 +66,13 @@ After = Annotated[
     BeforeValidator(_digits),
     Query(description="Only those behind this one: the `Link` header of a page has it"),
 ]
+Before = Annotated[
+    int | None,
+    Field(ge=1, le=LARGEST_POSITION),
+    BeforeValidator(_digits),
+    Query(description="Only those older than this one: the `Link` header of a page has it"),
+]
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
 
 
 def page_headers(request: Request, *, limit: int, returned: int, last: int | None, total: int) -> dict[str, str]:

@@ -29,14 +29,14 @@ class RequestLog:
             return
         request_id = _given_id(scope) or uuid.uuid4().hex
         state = scope.setdefault("state", {})
-        state["request_id"] = request_id
+        state["request_id"], state["status"] = request_id, 0
         started, status = time.perf_counter(), 0
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode())]
+                status = state["status"] = message["status"]
+                message["headers"] = [*message.get("headers", ()), (HEADER, request_id.encode()), *state.get("headers", ())]
             await send(message)
 
         try:

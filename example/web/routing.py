@@ -13,6 +13,7 @@ from starlette.types import Message
 from example.errors import Unauthenticated
 from example.identity.actor import Actor
 from example.identity.scopes import Scope
+from example.web import limits
 
 PREFIX = "/api/v1"
 LARGEST_BODY = 1024 * 1024
@@ -24,11 +25,12 @@ Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 @dataclass(frozen=True)
 class Rule:
     """Who may use a route: holders of ``scope``; without one, everybody. ``anonymous`` lets callers without credentials reach the
-    handler too.
+    handler too. An ``open`` one is public matter: it is neither counted nor, without credentials, written down.
     """
 
     scope: Scope | None
     anonymous: bool = False
+    open: bool = False
 
 
 def requires(scope: Scope, *, anonymous: bool = False) -> Callable[[Endpoint], Endpoint]:
@@ -37,7 +39,12 @@ def requires(scope: Scope, *, anonymous: bool = False) -> Callable[[Endpoint], E
 
 
 def public(endpoint: Endpoint) -> Endpoint:
-    """Declare that everybody may use an operation."""
+    """Declare that everybody may use an operation as often as they like."""
+    return _declare(Rule(None, anonymous=True, open=True))(endpoint)
+
+
+def unauthenticated(endpoint: Endpoint) -> Endpoint:
+    """Declare that an operation needs no credentials: it is what gives them. It is counted and written down."""
     return _declare(Rule(None, anonymous=True))(endpoint)
 
 
@@ -67,6 +74,8 @@ class GatedRoute(APIRoute):
         handle, rule, reads_body = super().get_route_handler(), self.rule, self.body_field is not None
 
         async def guarded(request: Request) -> Response:
+            if not rule.open:
+                await limits.count(request)
             enforce(rule, request.scope["state"]["identity"])
             return await handle(limited(request, LARGEST_BODY) if reads_body else request)
 

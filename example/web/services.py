@@ -10,11 +10,12 @@ from anyio import CapacityLimiter
 from fastapi import Request
 from starlette.types import Scope
 
+from example.audit.writer import AuditWriter
 from example.core import Core
 from example.db import LoopReader
 from example.environments.host import Host
 from example.jobs.engine import JobEngine
-from example.lifecycle.switching import Bench
+from example.ratelimit.limiter import Limiter
 
 CHANGES_AT_ONCE = 4
 FOLLOWS_AT_ONCE = 2
@@ -29,14 +30,11 @@ class Services:
     engine: JobEngine | None
     reader: LoopReader | None
     threads: CapacityLimiter
+    audit: AuditWriter
+    limiter: Limiter
     followers: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(FOLLOWS_AT_ONCE))
     changes: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(CHANGES_AT_ONCE))
     background: set[asyncio.Task[None]] = field(default_factory=set)
-
-    @property
-    def bench(self) -> Bench:
-        """What changes of environments work with."""
-        return Bench(self.core.database, self.host, self.core.settings.data_dir)
 
 
 def services_of(scope: Scope) -> Services:

@@ -11,7 +11,7 @@ import ast
 
 from tests.house.source import Module, modules
 
-DOMAINS = ("identity", "lifecycle", "environments", "sources", "jobs", "models", "nix")
+DOMAINS = ("identity", "audit", "ratelimit", "lifecycle", "environments", "sources", "jobs", "models", "nix")
 WEB_LIBRARIES = ("fastapi", "starlette", "uvicorn")
 READS_ENVIRONMENT = {"example.nix.configuration", "example.nix.runtime"}  # they start Nix: a process gets its environment from ours
 

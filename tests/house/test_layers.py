@@ -23,6 +23,8 @@ FLOORS = (
     ("example.nix",),
     ("example.jobs",),
     ("example.identity",),
+    ("example.audit",),
+    ("example.ratelimit",),
     ("example.models",),
     ("example.db", "example.migrations"),
     ("example.log",),

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from example.errors import TokenMalformed
 from example.identity import tokens
+from example.identity.keys import derive_keys
 from tests.nixstore import unhurried
 
 positions = st.integers(0, len(tokens.mint().text) - 1)
@@ -69,6 +70,30 @@ def test_the_shown_prefix_has_eight_characters_of_the_public_id_and_none_of_the_
 
 def test_the_digest_depends_on_the_key_and_on_every_part_of_the_token() -> None:
     one, other = tokens.mint(), tokens.mint()
-    pepper, wrong = tokens.derive_pepper("a"), tokens.derive_pepper("b")
+    pepper, wrong = derive_keys("a").tokens[0], derive_keys("b").tokens[0]
     assert len({tokens.digest(pepper, one), tokens.digest(pepper, other), tokens.digest(wrong, one)}) == 3
     assert len(tokens.digest(pepper, one)) == 32
+
+
+@pytest.mark.parametrize("kind", [tokens.REFRESH, tokens.INVITATION])
+def test_each_kind_is_read_as_itself_only(kind: str) -> None:
+    minted = tokens.mint(kind)
+    assert tokens.parse(minted.text, kind) == minted
+    assert re.search(tokens.TOKEN_PATTERN, f"'{minted.text}'")
+    assert minted.text not in repr(minted)
+    with pytest.raises(TokenMalformed, match=f"this is a[n]? .*{tokens.NAMES[kind]}, not a token"):
+        tokens.parse(minted.text)
+
+
+def test_another_token_of_the_same_row_has_its_public_id() -> None:
+    first = tokens.mint(tokens.REFRESH)
+    second = tokens.mint(tokens.REFRESH, public_id=first.public_id)
+    assert second.public_id == first.public_id and second.text != first.text
+    assert tokens.parse(second.text, tokens.REFRESH) == second
+
+
+def test_a_digest_is_recognised_under_each_of_the_keys() -> None:
+    minted, (new, old) = tokens.mint(), derive_keys("new", "old").tokens
+    assert tokens.is_digest(tokens.digest(old, minted), (new, old), minted)
+    assert not tokens.is_digest(tokens.digest(old, minted), (new,), minted)
+    assert not tokens.is_digest(None, (new, old), minted)

@@ -59,7 +59,8 @@ def profile_of(service: Service) -> Path:
 def bench_of(service: Service) -> Bench:
     """What the verbs on environments work with."""
     assert service.services is not None
-    return service.services.bench
+    core = service.services.core
+    return Bench(core.database, service.services.host, core.settings.data_dir)
 
 
 def host_of(service: Service) -> Host:

@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from example.core import Core
 from example.identity.actor import Actor
+from example.identity.roles import Role
 from example.identity.scopes import Scope
 from example.models import User, now
 from example.sources import Artifact, FetchRequest, Report, Source
@@ -95,4 +96,21 @@ def actor_of(service: Service) -> Actor:
         user = session.scalars(select(User).order_by(User.id)).first()
     assert user is not None
     everything = frozenset(Scope)
-    return Actor(user.id, user.username, True, 1, 1, "pm_test", ("*",), everything, (), (), now())
+    return Actor(
+        user.id,
+        user.username,
+        True,
+        1,
+        "default",
+        Role.OWNER,
+        "pat",
+        "token pm_test",
+        None,
+        "pm_test",
+        None,
+        ("*",),
+        everything,
+        (),
+        (),
+        now(),
+    )

@@ -18,7 +18,7 @@ from example.config import Settings
 from example.core import open_core
 from example.db import Database
 from example.errors import SchemaMismatch
-from example.identity.keys import check_pepper, load_pepper
+from example.identity.keys import check_keys, load_keys
 from example.models import Base, User, Workspace, initialize
 from example.models.base import UtcDateTime
 from example.models.rendering import render_item
@@ -134,14 +134,14 @@ def test_another_secret_key_refuses_to_start(settings: Settings) -> None:
 
 
 def test_the_key_of_development_is_kept_where_only_its_owner_reads_it(settings: Settings) -> None:
-    first = load_pepper(settings)
-    assert load_pepper(settings) == first
+    first = load_keys(settings)
+    assert load_keys(settings) == first
     assert (settings.data_dir / "secret_key").stat().st_mode & 0o777 == 0o600
 
 
 def test_the_same_key_is_accepted_again(settings: Settings, database: Database) -> None:
     for _ in range(2):
-        database.transact(lambda session: check_pepper(session, load_pepper(settings)))
+        database.transact(lambda session: check_keys(session, load_keys(settings)))
 
 
 def test_a_server_with_a_setting_that_cannot_be_says_which_and_no_secret(settings: Settings, tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ let
     sitePackages = "lib/python3/site-packages";
     pkgs =
       packages [
-        "alembic" "click" "croniter" "fastapi" "greenlet" "httpx" "orjson" "packaging" "psycopg" "pydantic" "pydantic-settings"
-        "python-dateutil" "pyyaml" "rich" "semver" "setuptools" "sqlalchemy" "structlog" "typer" "uvicorn"
+        "alembic" "argon2-cffi" "click" "croniter" "fastapi" "greenlet" "httpx" "limits" "orjson" "packaging" "psycopg" "pydantic" "pydantic-settings"
+        "pyjwt" "python-dateutil" "pyyaml" "redis" "rich" "semver" "setuptools" "sqlalchemy" "structlog" "typer" "uvicorn" "zxcvbn"
       ]
       // {
         # Names instead of the records, which hold functions; and where those that were built here came from.

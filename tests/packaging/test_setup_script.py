@@ -47,6 +47,7 @@ class Machine:
         self.program("id", "echo 1000")
         self.program("python3", PYTHON)
         self.program("nix-build", "")
+        self.program("redis-server", "")
 
     def program(self, name: str, text: str) -> None:
         file = self.folder / "bin" / name

@@ -142,7 +142,7 @@ def test_a_refused_caller_is_told_before_its_body_is_read(shared: Service) -> No
 
 
 def test_many_unknown_tokens_do_not_fill_the_memory(shared: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("example.web.gate.CACHED_TOKENS", 3)
+    monkeypatch.setattr("example.web.gate.CACHED_RECORDS", 3)
     for _ in range(6):
         expect_problem(ask(shared, f"Bearer {tokens.mint().text}"), 401, "token_invalid")
         expect(ask(shared, f"Bearer {shared.new_token()['token']}"), 200)

@@ -13,6 +13,7 @@ from example.web.routing import LARGEST_BODY, GatedRoute, public, requires, rout
 from tests.service import Service, expect, expect_problem
 
 PUBLIC = {"/hello", "/health", "/health/ready", "/api/v1/version", "/api/v1/scopes"}
+GIVES_CREDENTIALS = {f"/api/v1/auth/{name}" for name in ("register", "login", "refresh", "logout")}
 DOCUMENTATION = {"/openapi.json", "/docs", "/redoc", "/docs-assets"}
 
 
@@ -28,7 +29,8 @@ def test_every_route_of_the_service_is_gated_but_the_documentation() -> None:
     for route in create_app(Settings(_env_file=None)).routes:
         if isinstance(route, APIRoute):
             assert isinstance(route, GatedRoute), route.path
-            assert (route.rule.scope is None) == (route.path in PUBLIC), route.path
+            assert route.rule.open == (route.path in PUBLIC), route.path
+            assert (route.rule.scope is None) == (route.path in PUBLIC | GIVES_CREDENTIALS), route.path
         else:
             assert isinstance(route, Route | Mount) and route.path in DOCUMENTATION, route
 
@@ -40,9 +42,9 @@ def test_only_the_first_token_is_given_without_credentials() -> None:
 
 def test_every_gated_operation_refuses_a_caller_without_a_token(shared: Service) -> None:
     for route in create_app(Settings(_env_file=None)).routes:
-        if isinstance(route, GatedRoute) and route.path not in PUBLIC and not route.rule.anonymous:
+        if isinstance(route, GatedRoute) and route.rule.scope and not route.rule.anonymous:
             for method in route.methods or ():
-                path = route.path_format.format(package_id=1, token_id=1, task_id="x")
+                path = route.path_format.format(package_id=1, token_id=1, task_id="x", name="x", username="x")
                 expect_problem(shared.http.request(method, path, headers=shared.anonymous()), 401, "credentials_missing")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from example.models import Token, User, now
+from example.models import Member, Token, User, now
 from tests.service import Service, expect, expect_problem
 from tests.web.conftest import limited
 
@@ -95,6 +95,7 @@ def test_others_tokens_are_not_found(service: Service) -> None:
         other = User(username="other")
         session.add(other)
         session.flush()
+        session.add(Member(workspace_id=1, user_id=other.id, role="viewer"))
         session.execute(update(Token).where(Token.id == made["id"]).values(owner_id=other.id))
 
     service.services.core.database.transact(give_away)

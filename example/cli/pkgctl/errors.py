@@ -2,22 +2,25 @@
 
 import json
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
 START_THE_SERVER = "start the server with `uvicorn example.server:app`, or name another one with --url"
-CREDENTIAL_HINT = "set PKGCTL_TOKEN or run: pkgctl token create --save"
+LOG_IN = "run: pkgctl login"
+CREDENTIAL_HINT = f"{LOG_IN}, or set PKGCTL_TOKEN (on the machine of a development server: pkgctl token create --save)"
 
 
 class Refused(Exception):
-    """The command can't be done: exit 1. `hint` says what to do next; `status` is the HTTP status when the server decided."""
+    """The command can't be done: exit 1. `hint` says what to do next; `status` and `code` are the server's, when it decided."""
 
-    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, status: int | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
         self.status = status
+        self.code = code
 
 
 def explain(response: httpx.Response) -> Refused:
@@ -28,7 +31,13 @@ def explain(response: httpx.Response) -> Refused:
     lines = [str(problem["detail"]), *_fields(problem.get("errors"))]
     if response.status_code >= 500 and problem.get("request_id"):
         lines[0] += f" (request {problem['request_id']})"
-    return Refused("\n".join(lines), hint=_hint(response), status=response.status_code)
+    return Refused("\n".join(lines), hint=_hint(response), status=response.status_code, code=code_of(response))
+
+
+def code_of(response: httpx.Response) -> str | None:
+    """The stable code of a refusal, when it has one."""
+    code = (_problem(response) or {}).get("code")
+    return code if isinstance(code, str) else None
 
 
 def foreign(response: httpx.Response, wanted: str = "JSON") -> Refused:
@@ -79,6 +88,16 @@ def _fields(errors: object) -> list[str]:
 
 def _hint(response: httpx.Response) -> str | None:
     if response.status_code == 401:
-        return CREDENTIAL_HINT
-    seconds = response.headers.get("retry-after", "")
-    return f"try again in {seconds} s" if seconds.isdigit() else None
+        return None if code_of(response) == "login_failed" else CREDENTIAL_HINT
+    waits = (response.headers.get("retry-after"), (_problem(response) or {}).get("retry_after"))
+    seconds = next((int(str(wait)) for wait in waits if str(wait).isascii() and str(wait).isdigit()), None)
+    return None if seconds is None else f"try again in {_duration(seconds)}"
+
+
+def _duration(seconds: int) -> str:
+    if seconds < 120:
+        return f"{seconds} s"
+    moment = datetime.now().astimezone() + timedelta(seconds=min(seconds, 366 * 86400))
+    if seconds < 86400:
+        return f"{-(-seconds // 60)} min, at {moment:%H:%M}"
+    return f"{-(-seconds // 86400)} days, on {moment:%Y-%m-%d}"

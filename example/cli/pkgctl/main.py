@@ -1,6 +1,7 @@
 """The program `pkgctl`: its commands put together. Start here to find which file holds which command."""
 
 import io
+import os
 import sys
 from typing import Annotated
 
@@ -8,14 +9,14 @@ import typer
 
 from example import __version__
 
-from . import environment, jobs, packages, tokens
+from . import environment, jobs, login, packages, tokens, whoami, workspaces
 from .errors import CREDENTIAL_HINT
 from .session import DEFAULT_URL, Given, Session, command
 
 app = typer.Typer(
     name="pkgctl",
     help="Fetch, build and activate packages on a Package Master server.",
-    epilog=f"No token yet? Then {CREDENTIAL_HINT}",
+    epilog=f"Not logged in yet? Then {CREDENTIAL_HINT}",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # plain tracebacks: no local variables, which could hold the token
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -34,19 +35,29 @@ def connection(
     ctx: typer.Context,
     url: Annotated[str | None, typer.Option(metavar="URL", envvar="PKGCTL_URL", help=f"The server. Default: {DEFAULT_URL}")] = None,
     token: Annotated[str | None, typer.Option(metavar="TOKEN", envvar=["PKGCTL_TOKEN", "API_KEY"], help="Default: the saved one.")] = None,
+    workspace: Annotated[
+        str | None,
+        typer.Option("--workspace", "-w", metavar="NAME", envvar="PKGCTL_WORKSPACE", help="Default: the credential's own, or default."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the server's JSON and nothing else.")] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version of pkgctl.")
     ] = False,
 ) -> None:
     """Keep the options that are given before the command's name, or in the environment."""
-    ctx.obj = Given(url, token, json_output)
+    source = "--token"
+    if getattr(ctx.get_parameter_source("token"), "name", "") == "ENVIRONMENT":
+        source = "PKGCTL_TOKEN" if os.environ.get("PKGCTL_TOKEN") else "API_KEY"
+    ctx.obj = Given(url, token, json_output, workspace, source)
 
 
+login.register(app)
+whoami.register(app)
 packages.register(app)
 app.add_typer(environment.app, name="env")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(tokens.app, name="token")
+app.add_typer(workspaces.app, name="workspace")
 
 
 @command(app, "version")

@@ -11,6 +11,7 @@ import httpx
 
 from example import __version__
 
+from .bearer import Bearer
 from .errors import Refused, explain, foreign, unreachable
 
 PATIENCE = 30.0  # seconds without a byte from the server
@@ -46,16 +47,23 @@ class Answer:
 
 
 class Server:
-    """One server and the token for it. Redirects are not followed: the token goes to `url` and nowhere else."""
+    """One server, the credential for it, and the workspace to act in. Redirects are not followed: the credential goes to `url` and
+    nowhere else.
+    """
 
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, bearer: Bearer | None, workspace: str | None = None) -> None:
         self.url = url
-        self._token = token
+        self._bearer = bearer
+        self._hidden: list[str] = []
         headers = {"Accept": "application/json", "User-Agent": f"pkgctl/{__version__}"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
+        if workspace:
+            headers["X-Workspace"] = workspace
         # A proxy from the environment never stands between a machine and itself, and would see the token.
-        self._http = httpx.Client(base_url=f"{url}/api/v1", headers=headers, timeout=PATIENCE, trust_env=not _is_loopback(url))
+        self._http = httpx.Client(base_url=f"{url}/api/v1", auth=bearer, headers=headers, timeout=PATIENCE, trust_env=not _is_loopback(url))
+
+    def hide(self, secret: str | None) -> None:
+        """Never show this, should an answer repeat it."""
+        self._hidden.append(secret or "")
 
     def close(self) -> None:
         """Give the connections back."""
@@ -69,9 +77,13 @@ class Server:
         """Change. `patience`: seconds to wait for the answer when it is slow work. Raises Refused."""
         return self._send("POST", path, body=body, patience=patience)
 
-    def delete(self, path: str) -> Answer:
+    def put(self, path: str, body: Mapping[str, object]) -> Answer:
+        """Replace. Raises Refused."""
+        return self._send("PUT", path, body=body)
+
+    def delete(self, path: str, query: Parameters | None = None) -> Answer:
         """Delete. Raises Refused."""
-        return self._send("DELETE", path)
+        return self._send("DELETE", path, query=_present(query))
 
     def pages(self, path: str, query: Parameters) -> Iterator[Answer]:
         """Every page from here on. Only the query of `rel=next` is used, so that no answer can send the token elsewhere."""
@@ -90,10 +102,10 @@ class Server:
         with self._http.stream("GET", path, params=_present(query), headers=dict(headers), timeout=timeout) as response:
             if not response.is_success:
                 response.read()
-                raise self._without_token(explain(response))
+                raise self._without_secrets(explain(response))
             if not response.headers.get("content-type", "").startswith(headers["Accept"]):
                 response.read()
-                raise self._without_token(foreign(response, "a log"))
+                raise self._without_secrets(foreign(response, "a log"))
             yield response
 
     def _send(
@@ -112,11 +124,11 @@ class Server:
         except httpx.HTTPError as error:
             raise unreachable(self.url, error) from None
         if not response.is_success:
-            raise self._without_token(explain(response))
+            raise self._without_secrets(explain(response))
         try:
             data = json.loads(response.text) if response.content else None
         except ValueError:
-            raise self._without_token(foreign(response)) from None
+            raise self._without_secrets(foreign(response)) from None
         following = response.links.get("next", {}).get("url")
         total = response.headers.get("x-total-count", "")
         return Answer(
@@ -126,10 +138,11 @@ class Server:
             total=int(total) if total.isdigit() else None,
         )
 
-    def _without_token(self, refused: Refused) -> Refused:
-        # A debugging proxy may echo the request's headers. (What is too short to be a token is part of ordinary words.)
-        if self._token and len(self._token) >= _SHORTEST_SECRET:
-            refused.message = refused.message.replace(self._token, "[token]")
+    def _without_secrets(self, refused: Refused) -> Refused:
+        # A debugging proxy may echo the request. (What is too short to be a secret is part of ordinary words.)
+        for secret in (*self._hidden, *(self._bearer.secrets if self._bearer else ())):
+            if len(secret) >= _SHORTEST_SECRET:
+                refused.message = refused.message.replace(secret, "[secret]")
         return refused
 
 

@@ -128,7 +128,7 @@ async def list_generations(request: Request) -> Response:
 async def roll_back(request: Request, body: Rollback | None = None) -> Response:
     """Makes live what was live before, or the generation `to`, in one rename."""
     actor, held = actor_of(request), services(request)
-    await calls.change(request, lambda: activations.roll_back(held.bench, actor, body.to if body else None))
+    await calls.change(request, lambda bench: activations.roll_back(bench, actor, body.to if body else None))
     return render(await calls.read(request, lambda session: _view(session, held, actor)))
 
 
@@ -143,7 +143,7 @@ async def switch_environment(request: Request, body: Switching) -> Response:
     """Makes any earlier, or later, generation live, in one rename."""
     actor, held = actor_of(request), services(request)
     check = body.health_check.parse() if body.health_check else None
-    await calls.change(request, lambda: activations.switch(held.bench, actor, body.generation, check))
+    await calls.change(request, lambda bench: activations.switch(bench, actor, body.generation, check))
     return render(await calls.read(request, lambda session: _view(session, held, actor)))
 
 

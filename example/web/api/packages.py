@@ -155,7 +155,9 @@ async def show_package(request: Request, package_id: PackageId) -> Response:
 async def download_package(request: Request, package_id: PackageId) -> Response:
     """Fetches or builds it in the background: 202 with the job, the same one however many ask; 200 when it is there already."""
     actor, queue = actor_of(request), services(request).core.queue
-    begun = await calls.write(request, lambda session: downloads.start(session, actor, queue, package_id))
+    begun = await calls.write(
+        request, lambda session: downloads.start(session, actor, queue, package_id), lambda begun: 200 if begun.task_id is None else 202
+    )
     if begun.task_id is not None:
         doorbell.ring()
     shown = "downloaded" if begun.task_id is None else begun.status
@@ -174,9 +176,9 @@ async def activate_package(request: Request, package_id: PackageId, body: Activa
     generation is
     taken back and 409 says what is live. Again and again: the same answer.
     """
-    actor, bench = actor_of(request), services(request).bench
+    actor = actor_of(request)
     check = body.health_check.parse() if body and body.health_check else None
-    generation = await calls.change(request, lambda: activations.activate(bench, actor, package_id, check))
+    generation = await calls.change(request, lambda bench: activations.activate(bench, actor, package_id, check))
     return render({"status": "activated", "generation": generation})
 
 
@@ -189,8 +191,8 @@ async def activate_package(request: Request, package_id: PackageId, body: Activa
 @requires(Scope.ENVIRONMENTS_ACTIVATE)
 async def deactivate_package(request: Request, package_id: PackageId) -> Response:
     """Makes a generation without it live. It stays downloaded."""
-    actor, bench = actor_of(request), services(request).bench
-    generation = await calls.change(request, lambda: activations.deactivate(bench, actor, package_id))
+    actor = actor_of(request)
+    generation = await calls.change(request, lambda bench: activations.deactivate(bench, actor, package_id))
     shown = await calls.point_read(request, lambda connection: packages.show(connection, actor, package_id))
     return render({"status": shown.status, "generation": generation})
 

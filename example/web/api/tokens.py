@@ -30,6 +30,7 @@ MASKED: dict[str, Any] = {
     "id": 1,
     "name": "ci",
     "prefix": "pm_pat_5xKq0Vb1",
+    "workspace": "default",
     "scopes": ["packages:publish", "environments:activate", "jobs:cancel"],
     "resources": ["team-*"],
     "allowed_ips": ["10.0.0.0/8"],
@@ -101,6 +102,7 @@ class TokenView:
     id: int
     name: str
     prefix: str
+    workspace: str
     scopes: list[str]
     resources: list[str]
     allowed_ips: list[str]
@@ -138,12 +140,13 @@ async def create_token(request: Request, body: NewToken | None = None) -> Respon
     wanted, identity = (body or NewToken()).parse(), request.scope["state"]["identity"]
     held = services(request)
     if isinstance(identity, Actor):
-        issued = await calls.write(request, lambda session: _issued(issuing.issue(session, identity, held.core.pepper, wanted)))
+        issued = await calls.write(request, lambda session: _issued(issuing.issue(session, identity, held.core.keys.tokens[0], wanted)))
         return render(issued, status=201, headers={"Cache-Control": "no-store"})
     loopback = bootstrap.is_direct_loopback(client_address(request.scope), request.headers)
     bootstrap.require_anonymous_allowed(held.core.settings.anonymous_token_rule, loopback=loopback)
     issued = await calls.write(
-        request, lambda session: _issued(bootstrap.first_token(session, held.core.pepper, username=bootstrap.LOCAL_USER, request=wanted))
+        request,
+        lambda session: _issued(bootstrap.first_token(session, held.core.keys.tokens[0], username=bootstrap.LOCAL_USER, request=wanted)),
     )
     return render(issued, status=201, headers={"Cache-Control": "no-store"})
 
@@ -191,7 +194,7 @@ async def regenerate_token(request: Request, token_id: TokenId, body: Regenerati
     actor, held = actor_of(request), services(request)
     hours = body.overlap_hours if body else 0
     issued = await calls.write(
-        request, lambda session: _issued(issuing.regenerate(session, actor, held.core.pepper, token_id, overlap_hours=hours))
+        request, lambda session: _issued(issuing.regenerate(session, actor, held.core.keys.tokens[0], token_id, overlap_hours=hours))
     )
     return render(issued, headers={"Cache-Control": "no-store"})
 
@@ -224,6 +227,7 @@ def _view(token: Token) -> TokenView:
         token.id,
         token.name,
         tokens.prefix(token.public_id),
+        token.workspace.name,
         token.scopes,
         token.resources,
         token.allowed_ips,

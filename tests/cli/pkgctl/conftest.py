@@ -29,9 +29,10 @@ def service() -> Iterator[Service]:
 @pytest.fixture(autouse=True)
 def person(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A person with an empty config folder, who has named the server and a token in the environment. Returns the credentials file."""
-    for name in ("API_KEY", "NO_COLOR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+    for name in ("API_KEY", "PKGCTL_WORKSPACE", "NO_COLOR", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("PKGCTL_KEYRING", "off")
     monkeypatch.setenv("PKGCTL_URL", service.url)
     monkeypatch.setenv("PKGCTL_TOKEN", TOKEN)
     monkeypatch.setenv("TERM", "xterm-256color")

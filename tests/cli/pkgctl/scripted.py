@@ -110,7 +110,7 @@ def serving() -> Iterator[Service]:
         def do_GET(self) -> None:
             service.answer(self)
 
-        do_POST = do_DELETE = do_GET
+        do_POST = do_PUT = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
             """Quiet."""

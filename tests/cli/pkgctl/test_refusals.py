@@ -32,7 +32,10 @@ def test_a_validation_error_lists_the_fields(run: Run, service: Service) -> None
 
 def test_a_401_says_how_to_get_a_token(run: Run, service: Service) -> None:
     service.problem("GET /packages", 401, "no credentials")
-    assert run("list").stderr == "Error: no credentials\nHint: set PKGCTL_TOKEN or run: pkgctl token create --save\n"
+    assert run("list", "--token", "").stderr == (
+        "Error: no credentials\n"
+        "Hint: run: pkgctl login, or set PKGCTL_TOKEN (on the machine of a development server: pkgctl token create --save)\n"
+    )
 
 
 def test_a_429_says_when_to_come_back(run: Run, service: Service) -> None:
@@ -133,7 +136,7 @@ def test_a_connection_that_breaks_says_so(run: Run) -> None:
 
 def test_an_answer_that_echoes_the_token_is_shown_without_it(run: Run, service: Service) -> None:
     service.problem("GET /packages", 400, f"bad header: Bearer {TOKEN}")
-    assert run("list").stderr == "Error: bad header: Bearer [token]\n"
+    assert run("list").stderr == "Error: bad header: Bearer [secret]\n"
 
 
 def test_escape_sequences_in_a_refusal_do_not_reach_the_terminal(run: Run, service: Service) -> None:

@@ -68,7 +68,7 @@ def test_save_keeps_the_token_in_a_file_for_the_owner_only(run: Run, service: Se
     assert result.stderr.endswith(f"Saved for {service.url} in {person}\n")
     assert stat.S_IMODE(person.stat().st_mode) == 0o600
     assert stat.S_IMODE(person.parent.stat().st_mode) == 0o700
-    assert list(person.parent.iterdir()) == [person]
+    assert sorted(person.parent.iterdir()) == [person, person.with_suffix(".lock")]
 
 
 def test_the_file_is_born_private(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_a_kept_token_that_is_void_does_not_stand_in_the_way_of_a_new_one(run: R
     service.on("POST /tokens", MADE, 201)
     result = run("token", "create", "--save")
     assert (result.exit_code, authorizations(service)) == (0, ["Bearer kept", None])
-    assert credentials.load(service.url) == credentials.Saved(NEW, 3)
+    assert credentials.load(service.url) == credentials.Saved(NEW, 3, expires_at="t")
 
 
 @pytest.mark.usefixtures("kept")
@@ -164,7 +164,7 @@ def test_regenerate_prints_the_new_secret_and_keeps_nothing(run: Run, service: S
 def test_regenerating_the_kept_token_keeps_its_successor(run: Run, service: Service) -> None:
     service.on("POST /tokens/3/regenerate", MADE)
     run("token", "regenerate", "3")
-    assert credentials.load(service.url) == credentials.Saved(NEW, 3)
+    assert credentials.load(service.url) == credentials.Saved(NEW, 3, expires_at="t")
 
 
 @pytest.mark.usefixtures("kept")
@@ -225,7 +225,7 @@ def test_a_save_that_fails_leaves_the_old_file_and_no_other(
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(Refused, match="No space left on device"):
         credentials.save(service.url, credentials.Saved("new"))
-    assert list(person.parent.iterdir()) == [person]
+    assert sorted(person.parent.iterdir()) == [person, person.with_suffix(".lock")]
     assert credentials.load(service.url) == credentials.Saved("kept", 3)
 
 

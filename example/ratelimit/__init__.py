@@ -1,0 +1,1 @@
+"""Rate limits: who may call how often, counted by sliding windows."""

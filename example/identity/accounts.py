@@ -37,6 +37,7 @@ class NewAccount:
 
     Raises:
         Invalid: no user name, or no address.
+        AccountExists: the user name is the service's own.
     """
 
     username: str
@@ -87,14 +88,15 @@ def checked_name(text: str) -> str:
     """The user name as it is kept.
 
     Raises:
-        Invalid: too short, too long, of other characters, or reserved.
+        Invalid: too short, too long, or of other characters.
+        AccountExists: it is the service's own.
     """
     if not SHORTEST_NAME <= len(text) <= LONGEST_NAME or re.fullmatch(USERNAME_PATTERN, text) is None:
         said = f"a user name has {SHORTEST_NAME} to {LONGEST_NAME} letters and digits, with . _ - between them"
         raise Invalid("username", f"{said}, and {text[: LONGEST_NAME + 1]!r} can't be one")
     name = text.lower()
     if name in RESERVED:
-        raise Invalid("username", f"the user name {name!r} is the service's own; choose another")
+        raise AccountExists(f"the user name {name!r} is the service's own; choose another", field="username")
     return name
 
 

@@ -41,22 +41,21 @@ class Actor:
 
     def require(self, scope: Scope) -> None:
         """Raises:
-        InsufficientScope: the token doesn't carry ``scope``, nor a higher rung of its ladder.
         NotFound: the caller is no member of the workspace.
+        InsufficientScope: the token doesn't carry ``scope``, nor a higher rung of its ladder.
         InsufficientRole: the caller's role doesn't grant it.
         """
+        rights, needed = granted(self.role, is_admin=self.is_admin), lowest(scope)
+        if self.role is None and needed is not None and scope not in rights:
+            raise no_workspace(self.workspace)
         if scope not in self.scopes:
             raise InsufficientScope(
                 f"this needs the scope {scope.value!r}, which the {self.label} does not have; create a token with it",
                 required_scope=scope.value,
                 your_scopes=list(self.token_scopes),
             )
-        if scope in granted(self.role, is_admin=self.is_admin):
-            return
-        needed = lowest(scope)
-        if self.role is None and needed is not None:
-            raise no_workspace(self.workspace)
-        raise insufficient_role(self.role, needed, f"the workspace {self.workspace!r}")
+        if scope not in rights:
+            raise insufficient_role(self.role, needed, f"the workspace {self.workspace!r}")
 
     def require_resource(self, name: str) -> None:
         """Raises:

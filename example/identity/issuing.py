@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import Session
 
 from example.errors import Conflict, Forbidden, InsufficientScope, Invalid, IpNotAllowed, NotFound, ResourceNotInToken
-from example.identity import patterns, tokens
+from example.identity import patterns, tokens, workspaces
 from example.identity.actor import Actor
 from example.identity.roles import granted
 from example.identity.scopes import TOP_SCOPES, Scope, closure, highest
@@ -46,7 +46,8 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
     Raises:
         InsufficientScope: it asks for scopes that the asking token lacks.
         ResourceNotInToken, IpNotAllowed, Forbidden: it asks for resources, networks or a lifetime beyond the asking token's.
-        Invalid: what it asks for is no network.
+        Invalid: what it asks for is no network, or longer than the workspace allows.
+        NotFound: somebody has just deleted the workspace.
     """
     scopes = request.scopes if request.scopes is not None else _own_scopes(actor)
     missing = sorted(closure(scopes) - actor.scopes)
@@ -65,7 +66,7 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
     networks = request.allowed_ips if request.allowed_ips is not None else actor.allowed_ips
     _check_networks(networks, actor)
     expires_at = _expiry(session, request.expires_in_days, actor)
-    return _insert(
+    issued = _insert(
         session,
         pepper,
         Token(
@@ -79,6 +80,8 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
             expires_at=expires_at,
         ),
     )
+    workspaces.require_open(session, actor)
+    return issued
 
 
 def issue_first(session: Session, pepper: bytes, *, workspace_id: int, user_id: int, request: TokenRequest) -> IssuedToken:
@@ -128,7 +131,7 @@ def regenerate(session: Session, actor: Actor, pepper: bytes, token_id: int, *, 
         resources=old.resources,
         allowed_ips=old.allowed_ips,
         created_by=actor.user_id,
-        expires_at=moment + (old.expires_at - old.created_at),
+        expires_at=moment + min(old.expires_at - old.created_at, timedelta(days=old.workspace.longest_token_days)),
         rotated_from=old.id,
     )
     if overlap_hours:

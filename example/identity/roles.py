@@ -50,6 +50,8 @@ GRANTS: dict[Role, frozenset[Scope]] = _grants()
 EVERYTHING: frozenset[Scope] = frozenset(scope for rungs in LADDERS.values() for scope in rungs)
 """What an instance administrator may do."""
 
+_LOWEST: dict[Scope, Role | None] = {scope: next((role for role in Role if scope in GRANTS[role]), None) for scope in Scope}
+
 
 def granted(role: Role | None, *, is_admin: bool) -> frozenset[Scope]:
     """What somebody may do who has ``role`` in a workspace; ``None``: is no member of it."""
@@ -60,4 +62,4 @@ def granted(role: Role | None, *, is_admin: bool) -> frozenset[Scope]:
 
 def lowest(scope: Scope) -> Role | None:
     """The lowest role that grants ``scope``; ``None`` when none does."""
-    return next((role for role in Role if scope in GRANTS[role]), None)
+    return _LOWEST[scope]

@@ -1,6 +1,6 @@
 """The limiter of one serving process: counts hits where this installation counts them.
 
-Without Redis: in memory, added up in the database within 50 ms; strict hits in the database itself, before the answer. With it: there, and
+Without Redis: in memory, added up in the database within a second; strict hits in the database itself, before the answer. With it: there, and
 as without it while it is away.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -25,7 +26,7 @@ from example.ratelimit.windows import Window, headers_of
 
 __all__ = ["Limiter", "Window", "headers_of"]
 
-INTERVAL_SECONDS = 0.05
+INTERVAL_SECONDS = 1.0
 REST_SECONDS = 1.0  # after the database failed
 COMPLAIN_SECONDS = 60.0
 PURGE_SECONDS = 60.0
@@ -45,7 +46,7 @@ class Limiter:
         self._redis = RedisCounters(settings.redis_url) if settings.redis_url else None
         self._turn = asyncio.Lock()  # what is being added up is nobody else's to add, and strict hits don't fill the threads with waiting
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._rest_until = self._complain_at = self._purge_at = 0.0
 
@@ -55,7 +56,7 @@ class Limiter:
 
     async def stop(self) -> None:
         """Add up what there is, and end."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._task is not None:
             await self._task
@@ -66,7 +67,7 @@ class Limiter:
         """Count one hit of ``subject``, if it fits: a refused one doesn't count.
 
         ``strict``: never more than the limit, however many processes are asked at once. Costs a transaction; for what guards secrets.
-        Otherwise each process may let in what the others let in during the last 50 ms.
+        Otherwise each process may let in what the others let in during the last second.
         """
         subject = storable(subject)
         if self._redis is not None and (window := await self._redis.hit(policy, subject)) is not None:
@@ -131,10 +132,11 @@ class Limiter:
             return None
 
     async def _keep_adding_up(self) -> None:
-        while not self._stopping:
+        while not self._stopping.is_set():
             await self._wake.wait()
             self._wake.clear()
-            await asyncio.sleep(INTERVAL_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), INTERVAL_SECONDS)
             await self.synchronise()
             if self._counters.dirty():
                 self._wake.set()

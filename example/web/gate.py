@@ -70,7 +70,7 @@ class TokenGate:
             return error
 
     async def _session(self, services: Services, claims: Claims, workspace: str | None) -> Actor:
-        acting_in = workspace or DEFAULT_WORKSPACE
+        acting_in = DEFAULT_WORKSPACE if workspace is None else workspace
         record = await self._find(services, (claims.sid, acting_in), lambda held: find_session(held, claims.sid, acting_in))
         return verify_session(record, claims, workspace=workspace, moment=now())
 
@@ -133,7 +133,7 @@ def client_address(scope: Scope) -> str | None:
 def named_workspace(scope: Scope, headers: Headers) -> str | None:
     """The workspace that the request names, by header or else by query."""
     if (header := headers.get("x-workspace")) is not None:
-        return header.strip() or None
+        return header.strip()
     if b"workspace=" not in scope["query_string"]:
         return None
     return next(iter(parse_qs(scope["query_string"].decode("latin-1")).get("workspace", ())), None)

@@ -18,12 +18,11 @@ async def count(request: Request) -> None:
         RateLimited: the window is full.
     """
     policies, identity = services(request).limiter.policies, request.scope["state"]["identity"]
-    address = address_subject(request.client.host if request.client else None)
     if not isinstance(identity, Actor):
-        await hit(request, policies.anonymous, address)
+        await hit(request, policies.anonymous, _address(request))
         return
-    if identity.credential == "pat":
-        await hit(request, policies.pat, address)
+    if identity.credential == "pat" and policies.pat is not None:
+        await hit(request, policies.pat, _address(request))
     await hit(request, policies.authenticated, str(identity.user_id))
 
 
@@ -39,6 +38,10 @@ async def hit(request: Request, policy: Policy | None, subject: str, *, strict: 
     request.scope["state"]["headers"] = [(name.lower().encode(), value.encode()) for name, value in headers_of(window).items()]
     if not window.allowed:
         raise _refusal(window)
+
+
+def _address(request: Request) -> str:
+    return address_subject(request.client.host if request.client else None)
 
 
 def _refusal(window: Window) -> RateLimited:

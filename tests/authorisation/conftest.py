@@ -1,9 +1,9 @@
-"""Two server processes on one database: what one of them changes, the other must know."""
+"""What the matrix needs; and two server processes on one database: what one of them changes, the other must know."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,14 +11,41 @@ from typing import Any
 import httpx
 import pytest
 
+from example.audit.writer import AuditWriter
+from example.config import Settings
 from example.db import Database
+from example.identity import passwords
 from tests import databases
+from tests.authorisation.oracle import PASSWORD
+from tests.authorisation.world import EASY
 from tests.databases import PostgresServer
 from tests.nixstore import make_settings
 from tests.service import API, Service, expect, serving
 
-PASSWORD = "seven lazy otters at dawn"
 _numbers = itertools.count(1)
+
+
+@pytest.fixture
+def matrix_settings(settings: Settings) -> Settings:
+    """No limits and no log: neither is what this is about. Nobody gets a token without credentials."""
+    names = ("anonymous", "authenticated", "search", "login", "pat")
+    unlimited = {f"rate_limit_{name}": "" for name in names}
+    return settings.model_copy(update={"anonymous_tokens": "never", "log_level": "ERROR", **unlimited})
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what would take minutes in so many cells, and decides nothing: Argon2 and the queue of the audit."""
+
+    async def at_once(work: Callable[..., object], *arguments: object, **named: object) -> object:
+        return work(*arguments, **named)
+
+    async def nowhere(_writer: AuditWriter, _entry: object) -> None: ...
+
+    monkeypatch.setattr(passwords, "_hasher", EASY)
+    monkeypatch.setattr(passwords, "require_good", lambda *_given, **_named: None)
+    monkeypatch.setattr(passwords, "aside", at_once)
+    monkeypatch.setattr(AuditWriter, "put", nowhere)
 
 
 @dataclass

@@ -24,10 +24,7 @@ class Answer:
     @property
     def code(self) -> str | None:
         """The code of a problem (RFC 9457)."""
-        try:
-            return str(orjson.loads(self.content)["code"])
-        except (ValueError, KeyError, TypeError):
-            return None
+        return str(orjson.loads(self.content)["code"]) if self.status >= 400 and self.content else None
 
 
 async def call(app: FastAPI, method: str, path: str, headers: Headers = (), body: Any = None) -> Answer:

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from example.identity import accounts
-from tests.authorisation.conftest import PASSWORD, Pair, Person
+from tests.authorisation.conftest import Pair, Person
+from tests.authorisation.oracle import PASSWORD
 from tests.service import API, expect, expect_problem
 
 pytestmark = pytest.mark.slow

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -14,10 +14,7 @@ from fastapi import FastAPI
 from starlette.routing import Mount, Route
 
 from example.app import create_app
-from example.audit.writer import AuditWriter
 from example.config import Settings
-from example.db import Database
-from example.identity import passwords
 from tests.authorisation.direct import Answer, call
 from tests.authorisation.oracle import (
     ADMINISTRATOR,
@@ -31,7 +28,7 @@ from tests.authorisation.oracle import (
     expected,
     good_statuses,
 )
-from tests.authorisation.world import EASY, SECRET, World, rolled_back
+from tests.authorisation.world import SECRET, still_world
 
 SHOWN = 20
 STRIDE = 7
@@ -70,36 +67,10 @@ class Outcome:
         return "\n".join([f"{total} of {self.count} cells are not as the oracle says:", *shown])
 
 
-@pytest.fixture
-def matrix_settings(settings: Settings) -> Settings:
-    """No limits and no log: neither is what this is about. Nobody gets a token without credentials."""
-    names = ("anonymous", "authenticated", "search", "login", "pat")
-    unlimited = {f"rate_limit_{name}": "" for name in names}
-    return settings.model_copy(update={"anonymous_tokens": "never", "log_level": "ERROR", **unlimited})
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without what would take minutes in so many cells, and decides nothing: Argon2 and the queue of the audit."""
-
-    async def at_once(work: Callable[..., object], *arguments: object, **named: object) -> object:
-        return work(*arguments, **named)
-
-    async def nowhere(_writer: AuditWriter, _entry: object) -> None: ...
-
-    monkeypatch.setattr(passwords, "_hasher", EASY)
-    monkeypatch.setattr(passwords, "require_good", lambda *_given, **_named: None)
-    monkeypatch.setattr(passwords, "aside", at_once)
-    monkeypatch.setattr(AuditWriter, "put", nowhere)
-
-
 async def ask(settings: Settings, chosen: Iterable[Cell], monkeypatch: pytest.MonkeyPatch) -> Outcome:
-    """Make the world, and each cell's request in it; from then on no transaction commits."""
-    app, outcome = create_app(settings), Outcome()
-    async with app.router.lifespan_context(app):
-        services = app.state.services
-        world = services.core.database.transact(lambda session: World(session, services))
-        monkeypatch.setattr(Database, "begin", rolled_back)
+    """Each cell's request, one after the other."""
+    outcome = Outcome()
+    async with still_world(settings, monkeypatch) as (app, world):
         for cell in chosen:
             path, headers, body = world.request(cell)
             outcome.take(cell, await call(app, cell.line.method, path, headers, body))

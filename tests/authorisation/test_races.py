@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
-from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
-from tests.authorisation.conftest import Pair
+from example.identity import accounts
+from example.identity.issuing import IssuedToken, TokenRequest, issue_first
+from example.identity.keys import load_keys
+from example.identity.scopes import Scope
+from example.models import Workspace
+from tests.authorisation.conftest import Pair, Person
 from tests.service import API, Service, expect
 
 pytestmark = pytest.mark.slow
 RACES = {"sqlite": 1000, "postgresql": 200}
-ASKING_AT_ONCE = 2
-"""Threads a process."""
+LANES = 4
+"""Races at once."""
+LONGEST_PAUSE = 0.01
+"""Seconds between two requests of a thread: with none, they only wait for each other, and the revocation for them."""
 REGENERATIONS = 50
 
 
@@ -28,7 +38,7 @@ REGENERATIONS = 50
 class Race:
     """One token, those who use it, and who revokes it. Moments are ``time.perf_counter`` of this process, where all threads are."""
 
-    token: dict[str, Any]
+    token: IssuedToken
     start: threading.Barrier
     revoked: threading.Event = field(default_factory=threading.Event)
     answered_at: float = 0.0
@@ -37,7 +47,7 @@ class Race:
     def ask(self, connection: HTTPConnection) -> None:
         """Use the token, until one request has begun after the revocation was answered."""
         self.start.wait()
-        headers, last = {"Authorization": f"Bearer {self.token['token']}"}, False
+        headers, last = {"Authorization": f"Bearer {self.token.secret.text}"}, False
         while not last:
             last = self.revoked.is_set()
             begun = time.perf_counter()
@@ -45,16 +55,29 @@ class Race:
             answer = connection.getresponse()
             answer.read()
             self.seen.append((begun, answer.status))
+            time.sleep(random.uniform(0, LONGEST_PAUSE))
 
     def revoke(self, connection: HTTPConnection, session: str) -> None:
         """Revoke the token, and note when the answer is there."""
         self.start.wait()
-        connection.request("DELETE", f"{API}/tokens/{self.token['id']}", headers={"Authorization": f"Bearer {session}"})
+        connection.request("DELETE", f"{API}/tokens/{self.token.token.id}", headers={"Authorization": f"Bearer {session}"})
         answer = connection.getresponse()
         answer.read()
         self.answered_at = time.perf_counter()
         assert answer.status == 200
         self.revoked.set()
+
+
+def many_tokens(pair: Pair, person: Person, count: int) -> list[IssuedToken]:
+    """Tokens of somebody, in one transaction."""
+    pepper, request = load_keys(pair.one.settings).tokens[0], TokenRequest(scopes=(Scope.PACKAGES_READ,))
+
+    def make(session: Session) -> list[IssuedToken]:
+        user_id, workspace_id = accounts.find(session, person.name).id, session.scalars(select(Workspace.id).order_by(Workspace.id)).first()
+        assert workspace_id is not None
+        return [issue_first(session, pepper, workspace_id=workspace_id, user_id=user_id, request=request) for _ in range(count)]
+
+    return pair.database.transact(make)
 
 
 def connection_to(service: Service) -> HTTPConnection:
@@ -63,22 +86,28 @@ def connection_to(service: Service) -> HTTPConnection:
     return HTTPConnection(url.host, url.port, timeout=60)
 
 
+def run(pair: Pair, session: str, made: list[IssuedToken]) -> Counter[int]:
+    """One race after the other, each with two who ask, one a process; answers the statuses that they saw."""
+    statuses = Counter[int]()
+    with ExitStack() as open_ones, ThreadPoolExecutor(3) as threads:
+        *asking, revoking = [open_ones.enter_context(closing(connection_to(service))) for service in (pair.one, pair.two, pair.one)]
+        for token in made:
+            race = Race(token, threading.Barrier(len(asking) + 1))
+            running = [threads.submit(race.ask, connection) for connection in asking]
+            for one in [*running, threads.submit(race.revoke, revoking, session)]:
+                one.result()
+            late = [status for begun, status in race.seen if begun > race.answered_at]
+            assert len(late) >= len(asking) and set(late) == {401}, f"token {token.token.id}: {Counter(late)} after it was revoked"
+            statuses.update(status for _, status in race.seen)
+    return statuses
+
+
 def test_no_request_is_allowed_that_began_after_the_revocation_was_answered(pair: Pair) -> None:
     races = RACES[pair.database.url.get_backend_name()]
     person = pair.person()
-    asking = [connection_to(service) for service in (pair.one, pair.two) for _ in range(ASKING_AT_ONCE)]
-    revoking = connection_to(pair.one)
-    statuses: Counter[int] = Counter()
-    with ThreadPoolExecutor(len(asking) + 1) as threads:
-        for number in range(races):
-            race = Race(pair.token(person, "default"), threading.Barrier(len(asking) + 1))
-            running = [threads.submit(race.ask, connection) for connection in asking]
-            running.append(threads.submit(race.revoke, revoking, person.session))
-            for one in running:
-                one.result()
-            late = [status for begun, status in race.seen if begun > race.answered_at]
-            assert len(late) >= len(asking) and set(late) == {401}, f"race {number}: {Counter(late)} after the revocation's answer"
-            statuses.update(status for _, status in race.seen)
+    made = many_tokens(pair, person, races)
+    with ThreadPoolExecutor(LANES) as lanes:
+        statuses = sum(lanes.map(lambda lane: run(pair, person.session, made[lane::LANES]), range(LANES)), Counter[int]())
     print(f"\n{races} races of requests against revoke: {statuses[200]} allowed before, {statuses[401]} refused")
     assert set(statuses) == {200, 401}
     assert statuses[200] >= races, "too few came before the revocation for this to be a race"

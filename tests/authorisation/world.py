@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import pytest
 from argon2 import PasswordHasher
+from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
+from example.app import create_app
+from example.config import Settings
 from example.db import Database
 from example.identity import access_tokens, tokens
 from example.identity.keys import Keys
@@ -191,8 +195,19 @@ class World:
         return row
 
 
+@asynccontextmanager
+async def still_world(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[FastAPI, World]]:
+    """The app in this event loop, and its world, in which from then on no transaction commits."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        services = app.state.services
+        world = services.core.database.transact(lambda session: World(session, services))
+        monkeypatch.setattr(Database, "begin", _rolled_back)
+        yield app, world
+
+
 @contextmanager
-def rolled_back(database: Database) -> Iterator[Session]:
+def _rolled_back(database: Database) -> Iterator[Session]:
     """In the place of ``Database.begin``: everything is done, and nothing stays, so that no request changes the next one's world."""
     with database._sessions() as session:
         session.begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from example.cli import init
 from example.config import AppEnv, Settings
 from example.db import Database
-from example.models import Token, User, Workspace
+from example.models import AuditEntry, Token, User, Workspace
 from tests.databases import PostgresServer
+from tests.service import environment_of
 
 KEY = "kJ8s-Qm2ZxV0rT5yWc7LbN4dFh1GpUaE9oXi"
 Run = Callable[..., None]
@@ -58,6 +60,22 @@ def test_in_production_it_prints_the_first_administrators_token_once(run: Run, t
     run()
     assert "pm_pat_" not in capsys.readouterr().out
     assert users(tmp_path) == ["admin"]
+
+
+def test_the_first_administrator_can_have_an_address_and_is_told_how_to_get_a_password(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="example-init: --admin-email: 'nobody' is not an e-mail address"):
+        run("--admin-email", "nobody", APP_ENV="production", SECRET_KEY=KEY)
+    assert not (tmp_path / "data").exists()
+    run("--admin-email", "Ops@example.com", APP_ENV="production", SECRET_KEY=KEY)
+    assert "example-admin users set-password admin" in capsys.readouterr().err
+    database = Database(Settings(_env_file=None, data_dir=tmp_path / "data"))
+    with database.read() as session:
+        assert session.scalars(select(User.email)).one() == "ops@example.com"
+        entry = session.scalars(select(AuditEntry)).one()
+        assert (entry.action, entry.credential, entry.resource) == ("create_user", "cli", "users/admin")
+    database.close()
 
 
 def test_a_reset_empties_the_database(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,3 +141,44 @@ def test_of_ten_that_run_at_once_one_prints_the_first_administrators_token(postg
     with ThreadPoolExecutor(10) as pool:
         printed = list(pool.map(lambda _: init.prepare(settings), range(10)))
     assert sum(token is not None for token in printed) == 1
+
+
+HUNDREDTHS = """
+import sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from example.cli.init import first_administrator
+from example.config import Settings
+from example.core import open_core
+
+core = open_core(Settings(_env_file=None))
+print("ready", flush=True)
+sys.stdin.readline()
+together = threading.Barrier(25)
+
+def one(_: int) -> str | None:
+    together.wait()
+    return core.database.transact(lambda session: first_administrator(session, core))
+
+with ThreadPoolExecutor(25) as threads:
+    print(sum(token is not None for token in threads.map(one, range(25))))
+"""
+
+
+@pytest.mark.slow
+def test_of_a_hundred_first_administrators_at_once_there_is_exactly_one(database_url: str, tmp_path: Path) -> None:
+    settings = Settings(
+        _env_file=None, app_env=AppEnv.PRODUCTION, database_url=database_url, secret_key=SecretStr(KEY), data_dir=tmp_path / "data"
+    )
+    pipe, argv, env = subprocess.PIPE, [sys.executable, "-c", HUNDREDTHS], environment_of(settings)
+    four = [subprocess.Popen(argv, cwd=tmp_path, env=env, stdin=pipe, stdout=pipe, text=True) for _ in range(4)]
+    for process in four:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    for process in four:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    assert sum(int(process.communicate()[0]) for process in four) == 1
+    database = Database(settings)
+    with database.read() as session:
+        assert [session.scalar(select(func.count()).select_from(table)) for table in (User, Token, AuditEntry)] == [1, 1, 1]
+    database.close()

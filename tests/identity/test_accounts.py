@@ -31,7 +31,7 @@ def test_what_no_user_name_can_be_is_named(given: str) -> None:
 
 @pytest.mark.parametrize("given", ["Admin", "local", "ROOT", "default", "anonymous", "administrator", "system"])
 def test_the_services_own_names_are_nobodys(given: str) -> None:
-    with pytest.raises(Invalid, match="choose another"):
+    with pytest.raises(AccountExists, match="choose another"):
         accounts.checked_name(given)
 
 

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from example.environments.host import exclusive
 from example.errors import NotFound
 from example.identity.credentials import find_token
+from example.identity.issuing import TokenRequest, issue
 from example.lifecycle import closing, reconciling
 from example.lifecycle.packages import create
 from example.models import (
@@ -181,8 +182,8 @@ def test_an_environment_that_comes_into_being_meanwhile_is_taken_down_too(team: 
     assert len(calls) == 4 and not profile.parent.exists()
 
 
-def test_a_package_cannot_be_created_in_a_workspace_that_is_just_being_deleted(team: Service) -> None:
-    """Its credential was verified before, its row waits for the workspace's, and then it is too late."""
+def test_neither_package_nor_token_is_created_in_a_workspace_that_is_just_being_deleted(team: Service) -> None:
+    """The credential was verified before, the new row waits for the workspace's, and then it is too late."""
     core = core_of(team)
     with core.database.read() as session:
         public_id = session.scalars(select(Token.public_id).order_by(Token.id.desc())).first()
@@ -191,7 +192,9 @@ def test_a_package_cannot_be_created_in_a_workspace_that_is_just_being_deleted(t
     close(team)
     with pytest.raises(NotFound):
         core.database.transact(lambda s: create(s, record.actor, core.sources, source="nix", name="hello", version="1.0"))
-    assert rows(team, Package) == []
+    with pytest.raises(NotFound):
+        core.database.transact(lambda s: issue(s, record.actor, core.keys.tokens[0], TokenRequest()))
+    assert rows(team, Package) == [] and all(token.revoked_at is not None for token in rows(team, Token))
 
 
 def fail(error: Exception) -> Callable[..., None]:

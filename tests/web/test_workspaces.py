@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -140,6 +141,14 @@ def test_new_tokens_live_as_long_as_the_workspace_allows(shared: Service, fresh:
     expect(put(shared, f"/workspaces/{team}/settings", {"longest_token_days": 7}, owner), 200)
     expect_problem(shared.post("/tokens", {"expires_in_days": 8}, headers=inside), 422, "validation_error")
     expect(shared.post("/tokens", {"expires_in_days": 7}, headers=inside), 201)
+
+
+def test_a_regenerated_token_lives_no_longer_than_the_workspace_allows_now(shared: Service, owner: Holder, team: str) -> None:
+    inside = token_in(shared, owner, team)
+    old = expect(shared.post("/tokens", {"expires_in_days": 60}, headers=inside), 201)
+    expect(put(shared, f"/workspaces/{team}/settings", {"longest_token_days": 7}, owner), 200)
+    fresh = expect(shared.post(f"/tokens/{old['id']}/regenerate", headers=inside), 200)
+    assert datetime.fromisoformat(fresh["expires_at"]) - datetime.fromisoformat(fresh["created_at"]) <= timedelta(days=7, seconds=5)
 
 
 def test_a_role_that_is_given_counts_on_the_next_request_and_one_that_is_taken_too(

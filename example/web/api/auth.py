@@ -127,7 +127,7 @@ async def register(request: Request, body: Registration) -> Response:
     """Where registration is open, everybody may, and becomes a developer of the workspace `default`; elsewhere it takes an invitation."""
     held = services(request)
     await limits.hit(request, held.limiter.policies.anonymous, address_subject(client_address(request.scope)), strict=True)
-    invitation = body.invitation.get_secret_value() if body.invitation else None
+    invitation = body.invitation.get_secret_value() if body.invitation is not None else None
     rule, password = held.core.settings.registration_rule, body.password.get_secret_value()
     accounts.require_open(rule, invited=invitation is not None)
     wanted = NewAccount(body.username, body.email, None)

@@ -8,7 +8,7 @@ from fastapi import Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.orm import Session
 
-from example.errors import Forbidden, Invalid
+from example.errors import Forbidden
 from example.identity import accounts, passwords
 from example.identity.accounts import Account, Credentials, PublicAccount
 from example.identity.actor import Actor
@@ -85,7 +85,7 @@ async def show_user(request: Request, username: Username) -> Response:
 async def _prove(request: Request, actor: Actor, body: AccountChange) -> Credentials:
     """The caller's credentials, once the current password is proven. Tries count as log-ins do: a token that leaked is no way to guess."""
     if body.current_password is None:
-        raise Invalid("current_password", "a new address or password takes your current password; send it as current_password")
+        raise Forbidden("a new address or password takes your current password; send it as current_password")
     held = services(request)
     policy, subject = held.limiter.policies.login, login_subject(actor.username, client_address(request.scope))
     await limits.hit(request, policy, subject, strict=True)

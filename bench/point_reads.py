@@ -18,7 +18,7 @@ FEW, MANY = 16, 100
 WARM_UP_SECONDS = 1
 FASTAPI_NAME = "FastAPI, no database"
 BARE, FASTAPI, OURS = "bare", "fastapi", "service"
-SETTINGS = {"LOG_FORMAT": "json", "DATA_DIR": "data", "RATE_LIMIT_AUTHENTICATED": "1000000/second", "RATE_LIMIT_ANONYMOUS": "1000/second"}
+SETTINGS = {"LOG_FORMAT": "json", "DATA_DIR": "data", "RATE_LIMIT_AUTHENTICATED": "1000000000/hour", "RATE_LIMIT_ANONYMOUS": "1000000/hour"}
 """The service as in production: JSON lines, here into a file; jobs in the web process are its default. It counts, and
 refuses nobody."""
 

@@ -1,7 +1,7 @@
 """The limiter of one serving process: counts hits where this installation counts them.
 
-Without Redis: in memory, added up in the database within a second; strict hits in the database itself, before the answer. With it: there, and
-as without it while it is away.
+Without Redis: in memory, added up in the database within a second; strict hits in the database itself, before the answer. With it:
+there, and as without it while it is away.
 """
 
 from __future__ import annotations

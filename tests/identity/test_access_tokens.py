@@ -21,7 +21,7 @@ def issue(key: bytes = KEY, ago: timedelta = timedelta()) -> str:
     return access_tokens.issue(key, sid="abc123", user_id=7, moment=datetime.now(UTC) - ago)[0]
 
 
-def forge(key: bytes | None = KEY, algorithm: str = "HS256", typ: str = access_tokens.TYPE, **claims: Any) -> str:
+def forge(key: Any = KEY, algorithm: str = "HS256", typ: str = access_tokens.TYPE, **claims: Any) -> str:
     good = jwt.decode(issue(), KEY, algorithms=["HS256"], audience="package-master")
     changed = {name: value for name, value in (good | claims).items() if value is not None}
     return jwt.encode(changed, key, algorithm, headers={"typ": typ})
@@ -56,7 +56,7 @@ def test_that_a_token_has_expired_is_said_only_to_who_has_a_real_one() -> None:
 @pytest.mark.parametrize("missing", ["iss", "aud", "exp", "iat", "sub", "sid", "jti"])
 def test_a_token_without_a_claim_is_none(missing: str) -> None:
     with pytest.raises(TokenMalformed):
-        access_tokens.read([KEY], forge(**{missing: None}))
+        access_tokens.read([KEY], forge(**dict[str, Any]({missing: None})))
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
-from fastapi import FastAPI
+import orjson
+from fastapi import FastAPI, Request, Response
+from starlette.routing import Route
 
 from example.identity.roles import ACCOUNT_FAMILIES
 from example.identity.scopes import Scope, family
@@ -35,19 +38,27 @@ SECURITY_SCHEMES: dict[str, Any] = {
 
 
 def install(app: FastAPI) -> None:
-    """Complete the document that the app serves: FastAPI has no other place for a security scheme that is no dependency."""
+    """Complete the document that the app collects, where FastAPI has no other place for it, and serve it at ``/openapi.json``."""
     collect = app.openapi
 
+    @cache
     def complete() -> dict[str, Any]:
         document = collect()
         document.setdefault("components", {})["securitySchemes"] = SECURITY_SCHEMES
         for operation in _operations(document):
-            parameters = operation.setdefault("parameters", [])
-            if _is_of_a_workspace(operation) and WORKSPACE not in parameters:
-                parameters.append(WORKSPACE)
+            if _is_of_a_workspace(operation):
+                operation.setdefault("parameters", []).append(WORKSPACE)
         return document
 
+    @cache
+    def written(root: str) -> bytes:  # once: it is large, and anybody may ask for it
+        return orjson.dumps(complete() | ({"servers": [{"url": root}]} if root else {}))
+
+    async def serve(request: Request) -> Response:
+        return Response(written(request.scope.get("root_path", "")), media_type="application/json")
+
     app.openapi = complete  # type: ignore[method-assign]  # FastAPI's documented way of extending it
+    app.router.routes.append(Route("/openapi.json", serve, include_in_schema=False))
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

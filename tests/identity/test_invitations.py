@@ -68,7 +68,11 @@ def test_of_ten_who_accept_it_at_once_one_is_let_in(database: Database, keys: Ke
         assert sum(threads.map(one, range(10))) == 1
 
 
-@pytest.mark.parametrize("text", ["", "hello", "pm_inv_" + "0" * 50, tokens.mint().text, tokens.mint(tokens.INVITATION).text])
+@pytest.mark.parametrize(
+    "text",
+    ["", "hello", "pm_inv_" + "0" * 50, tokens.mint().text, tokens.mint(tokens.INVITATION).text],
+    ids=["nothing", "a word", "a wrong checksum", "a token", "never issued"],
+)
 def test_what_is_none_is_not_found(database: Database, keys: Keys, text: str) -> None:
     with pytest.raises(NotFound, match="no such invitation"):
         accept(database, keys, text)

@@ -25,6 +25,7 @@ from example.identity.actor import Actor
 from example.identity.keys import Keys, check_keys, load_keys
 from example.identity.roles import EVERYTHING, Role
 from example.models import now
+from example.models.schema import require_current
 
 Result = TypeVar("Result")
 
@@ -74,6 +75,7 @@ def operating(command: str) -> Iterator[Operator]:
             sys.exit(f"{program}: there is no database at {settings.sqlalchemy_url.database}; check DATA_DIR, or run: example-init")
         database = Database(settings)
         try:
+            require_current(database)
             yield Operator(database, load_keys(settings))
         except SchemaMismatch:
             raise

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, select
 from sqlalchemy.orm import Session
 
-from example.errors import IpNotAllowed, TokenExpired, TokenInvalid, TokenMalformed, TokenRevoked
+from example.errors import IpNotAllowed, NotFound, TokenExpired, TokenInvalid, TokenMalformed, TokenRevoked
 from example.identity import access_tokens, tokens
 from example.identity.access_tokens import Claims
 from example.identity.actor import Actor, no_workspace
@@ -167,7 +167,9 @@ def verify(
     expected = record.digest if record else _ABSENT
     matching = [hmac.compare_digest(expected, tokens.digest(pepper, secret)) for pepper in peppers]
     if record is None or not any(matching):
-        raise TokenInvalid(f"no valid token {tokens.prefix(secret.public_id)}…: it was never issued here, or the secret is wrong")
+        raise TokenInvalid(
+            f"no valid token {tokens.prefix(secret.public_id)}…: it was never issued here, the secret is wrong, or SECRET_KEY has changed"
+        )
     actor = record.actor
     if record.revoked_at is not None or record.disabled_at is not None:
         raise TokenRevoked(f"the {actor.label} was revoked; create a new one")
@@ -175,7 +177,9 @@ def verify(
         raise TokenExpired(f"the {actor.label} expired at {record.expires_at:%Y-%m-%d %H:%M} UTC; create a new one")
     if not address_allowed(actor.allowed_ips, address):
         raise IpNotAllowed(f"the {actor.label} may not be used from {address or 'an unknown address'}", your_ip=address)
-    if workspace is not None and (workspace != actor.workspace or actor.role is None):
+    if workspace is not None and workspace != actor.workspace:
+        raise NotFound(f"the {actor.label} acts in the workspace {actor.workspace!r} only, and sees no {workspace[:64]!r}; make one there")
+    if workspace is not None and actor.role is None:
         raise no_workspace(workspace)
     return actor
 

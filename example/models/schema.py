@@ -34,7 +34,7 @@ def initialize(settings: Settings | None = None, *, drop_all: bool = False) -> N
     """
     settings = settings or Settings()
     if settings.sqlalchemy_url.get_backend_name() == "sqlite" and settings.sqlalchemy_url.database:
-        Path(settings.sqlalchemy_url.database).parent.mkdir(parents=True, exist_ok=True)
+        _create_privately(Path(settings.sqlalchemy_url.database))
     database = Database(settings)
     try:
         with _only_one_migrates(database), database.engine.connect() as connection, connection.begin():
@@ -46,9 +46,35 @@ def initialize(settings: Settings | None = None, *, drop_all: bool = False) -> N
         database.close()
 
 
-def _upgrade(connection: Connection) -> None:
+def require_current(database: Database) -> None:
+    """For commands that don't migrate.
+
+    Raises:
+        example.errors.SchemaMismatch: the database is another release's.
+    """
+    with database.engine.connect() as connection:
+        found = MigrationContext.configure(connection).get_current_revision()
+    if found != (head := ScriptDirectory.from_config(_migrations()).get_current_head()):
+        raise SchemaMismatch(
+            f"the database's schema is at revision {found or 'none'}, and this release works with {head}: bring it up to date with "
+            "example-init, or use the release that it belongs to"
+        )
+
+
+def _create_privately(path: Path) -> None:
+    """An empty file is a database to SQLite. It will hold password hashes: nobody else reads it, nor what SQLite puts beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+
+
+def _migrations() -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(example.migrations.__file__).parent))
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = _migrations()
     script = ScriptDirectory.from_config(config)
     found = MigrationContext.configure(connection).get_current_revision()
     if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:

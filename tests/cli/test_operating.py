@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from example.cli import operating
 from example.config import Settings
@@ -58,3 +59,13 @@ def test_where_there_is_no_database_none_is_made(monkeypatch: pytest.MonkeyPatch
     with pytest.raises(SystemExit, match="there is no database at .*elsewhere/app.db; .*example-init"), operating.operating("users list"):
         pytest.fail("there is nothing to work on")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_of_another_release_is_left_alone(environment: Settings) -> None:
+    database = Database(environment)
+    with database.begin() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    database.close()
+    refused = pytest.raises(SystemExit, match="schema is at revision 0001.*bring it up to date with example-init")
+    with refused, operating.operating("users list"):
+        pytest.fail("it goes on")

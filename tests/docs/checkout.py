@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from example.config import Settings
@@ -19,10 +19,11 @@ FOLDERS = (".venv/bin", "scripts", "home", "example")  # example: what --reload 
 
 @dataclass
 class Checkout:
-    """Nothing of it but the port differs from what the README says."""
+    """Nothing of it but the port differs from what the README says. ``more``: what the reader has exported."""
 
     folder: Path
     port: int
+    more: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(cls, folder: Path) -> Checkout:
@@ -48,7 +49,7 @@ class Checkout:
         settings = {*Settings.model_fields, "nix_path", "pkgctl_token", "api_key", "makeflags", "makelevel", "xdg_config_home"}
         kept = {name: value for name, value in os.environ.items() if name.lower() not in settings}
         home = {"HOME": str(self.folder / "home"), "PKGCTL_URL": self.url, "PKGCTL_KEYRING": "off", "NO_PROXY": "127.0.0.1"}
-        return kept | home | {"PYTHONPATH": str(ROOT)}
+        return kept | home | {"PYTHONPATH": str(ROOT)} | self.more
 
     def as_typed(self, commands: str) -> str:
         """The README's commands with this checkout's port."""

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 from tests.service import ROOT
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
-_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+OPERATIONS = ROOT / "docs/operations.md"
+_FENCED = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 
 
 def text_of(page: Path) -> str:
     return page.read_text(encoding="utf-8")
 
 
-def section(title: str) -> str:
-    """What the README says under a heading, up to the next one of the same depth."""
-    return text_of(README).split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+def section(title: str, page: Path = README) -> str:
+    """What a page says under a heading, up to the next one of the same depth."""
+    return text_of(page).split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
-def shell_blocks(title: str) -> list[str]:
-    """The ``sh`` blocks of a section of the README, as a reader copies them."""
-    return [code for language, code in _FENCED.findall(section(title)) if language == "sh"]
+def shell_blocks(title: str, page: Path = README) -> list[str]:
+    """The ``sh`` blocks of a section, as a reader copies them."""
+    return [dedent(code) for language, code in _FENCED.findall(section(title, page)) if language == "sh"]
 
 
 def code_of(page: Path) -> list[str]:

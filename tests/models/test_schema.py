@@ -22,8 +22,6 @@ from example.identity.keys import check_keys, load_keys
 from example.models import Base, User, Workspace, initialize
 from example.models.base import UtcDateTime
 from example.models.rendering import render_item
-from tests import databases
-from tests.databases import PostgresServer
 from tests.service import environment_of
 
 
@@ -32,16 +30,6 @@ def database(settings: Settings) -> Iterator[Database]:
     opened = Database(settings)
     yield opened
     opened.close()
-
-
-@pytest.fixture(params=databases.KINDS)
-def empty(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
-    """Settings of a database in which nothing is yet."""
-    url = f"sqlite:///{tmp_path / 'new/app.db'}"
-    if request.param == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        url = server.create(tmp_path, empty=True)
-    return Settings(_env_file=None, data_dir=tmp_path / "data", database_url=url, secret_key="k" * 40)
 
 
 def tables(settings: Settings) -> set[str]:
@@ -67,6 +55,12 @@ def test_the_migrations_make_what_the_models_say(database: Database) -> None:
 def test_an_empty_database_becomes_usable(empty: Settings) -> None:
     initialize(empty)
     assert set(Base.metadata.tables) <= tables(empty)
+
+
+def test_the_file_of_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", secret_key="k" * 40)
+    open_core(settings).close()
+    assert {file.stat().st_mode & 0o077 for file in (tmp_path / "data").glob("app.db*")} == {0}
 
 
 def test_the_default_workspace_is_there_once_however_often_the_service_starts(empty: Settings) -> None:

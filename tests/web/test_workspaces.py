@@ -143,6 +143,12 @@ def test_new_tokens_live_as_long_as_the_workspace_allows(shared: Service, fresh:
     expect(shared.post("/tokens", {"expires_in_days": 7}, headers=inside), 201)
 
 
+def test_a_token_that_is_sent_to_another_workspace_says_where_it_acts(shared: Service, owner: Holder, team: str) -> None:
+    for other in ("default", "nowhere"):
+        problem = expect_problem(shared.get("/packages", headers=token_in(shared, owner, team) | {"X-Workspace": other}), 404, "not_found")
+        assert f"acts in the workspace '{team}' only, and sees no '{other}'" in problem["detail"]
+
+
 def test_a_regenerated_token_lives_no_longer_than_the_workspace_allows_now(shared: Service, owner: Holder, team: str) -> None:
     inside = token_in(shared, owner, team)
     old = expect(shared.post("/tokens", {"expires_in_days": 60}, headers=inside), 201)

@@ -125,9 +125,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("password_hash", sa.String(length=200), nullable=True))
         batch_op.create_index(batch_op.f("ix_users_email"), ["email"], unique=True)
 
-    with op.batch_alter_table("workspaces", schema=None) as batch_op:
-        batch_op.add_column(sa.Column("description", sa.String(length=500), server_default=sa.text("''"), nullable=False))
-        batch_op.add_column(sa.Column("longest_token_days", sa.Integer(), server_default=sa.text("366"), nullable=False))
-        batch_op.add_column(sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
+    # Not in a batch: with a default it would make the table anew, which SQLite refuses while rows point to it.
+    op.add_column("workspaces", sa.Column("description", sa.String(length=500), server_default=sa.text("''"), nullable=False))
+    op.add_column("workspaces", sa.Column("longest_token_days", sa.Integer(), server_default=sa.text("366"), nullable=False))
+    op.add_column("workspaces", sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True))
 
     # ### end Alembic commands ###

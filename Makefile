@@ -1,7 +1,7 @@
 # Every target sets up what it needs: .venv with the pinned dependencies, and Nix (scripts/setup.sh).
 BIN := .venv/bin
-# Parallel test processes. The suite waits for databases and builds more than it computes; two fill two cores.
-WORKERS ?= 2
+# Parallel test processes. The suite waits for databases and builds more than it computes; three fill two cores.
+WORKERS ?= 3
 # More arguments for the program that a target runs: make test-fast ARGS="-k tokens -x"
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal

@@ -31,8 +31,8 @@ from tests.authorisation.oracle import (
 from tests.authorisation.world import SECRET, still_world
 
 SHOWN = 20
-STRIDE = 7
-"""PostgreSQL looks each credential up in a thread. So there, of tokens, only every 7th cell, which is prime to the 3 · 29 of a caller:
+STRIDE = 11
+"""PostgreSQL looks each credential up in a thread. So there, of tokens, only every 11th cell, which is prime to the 3 · 29 of a caller:
 all of them come up. And all of those with a Bearer that has no scope, the very scope, or every one; all sessions; all anonymous callers.
 """
 
@@ -87,6 +87,7 @@ def sample() -> Iterator[Cell]:
 
 
 @pytest.mark.slow
+@pytest.mark.no_cover  # it would take twice as long, and covers nothing that other tests don't
 @pytest.mark.usefixtures("hurried")
 def test_every_cell_of_the_authorisation_matrix_is_as_the_oracle_says(matrix_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     on_sqlite = matrix_settings.sqlalchemy_url.get_backend_name() == "sqlite"

@@ -25,7 +25,7 @@ from example.models import Workspace
 from tests.authorisation.conftest import Pair, Person
 from tests.service import API, Service, expect
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.no_cover]  # what counts here is speed
 RACES = {"sqlite": 1000, "postgresql": 200}
 LANES = 4
 """Races at once."""

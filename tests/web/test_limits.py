@@ -69,14 +69,15 @@ def test_a_policy_that_is_empty_counts_nobody(settings: Settings) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_processes_count_together(settings: Settings, tmp_path: Path) -> None:
     counted = settings.model_copy(update={"rate_limit_authenticated": "6/hour"})
     folder = tmp_path / "servers"  # the same: the same token
     with serving(counted, folder) as (_, one), serving(counted, folder) as (_, two):
-        allowed = 0
-        for _ in range(5):  # each notices within a second what the other has counted
+        allowed, statuses = 0, [0]
+        for _ in range(4):  # each notices within a second what the other has counted
             statuses = [service.get("/packages").status_code for service in (one, two)]
             allowed += statuses.count(200)
-            time.sleep(1.5)
+            time.sleep(1.2)
         assert statuses == [429, 429]
-        assert 6 <= allowed < 10, "each for itself would have let in ten"
+        assert 6 <= allowed < 8, "each for itself would have let in eight"

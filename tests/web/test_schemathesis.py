@@ -49,7 +49,7 @@ include-path = "/api/v1/auth/register"
 checks.positive_data_acceptance.enabled = false
 """
 EXAMPLES = 25
-SECONDS = 45
+SECONDS = 30
 
 pytestmark = pytest.mark.slow
 

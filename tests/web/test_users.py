@@ -106,7 +106,7 @@ def test_an_account_without_a_password_gets_its_first_from_the_operator(shared: 
 @pytest.fixture
 def team(shared: Service) -> str:
     """A workspace that nobody is in."""
-    name = a_name("team")
+    name = a_name("guild")
     transact(shared, lambda session: session.add(Workspace(name=name)))
     return name
 

@@ -1,6 +1,7 @@
 """What the audit says of a request: one entry each, in the change's own transaction or in the queue. Pure ASGI around the gate.
 
-Every request leaves one that shows a credential or meets a rule; anonymous looks at public pages leave none.
+Every request leaves one that shows a credential or meets a rule; anonymous looks at public pages leave none, nor does who is nobody and is
+refused for coming too often.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ class AuditTrail:
             await self._app(scope, receive, send)
             trail.status = state["status"] or trail.status
         finally:
-            if not trail.recorded and _counts(scope):
+            if not trail.recorded and _counts(scope, trail):
                 await services_of(scope).audit.put(_entry(scope, trail, trail.status))
 
 
@@ -70,8 +71,10 @@ def record(request: Request, session: Session, status: int) -> None:
     append(session, services_of(request.scope).core.keys.audit[0], [_entry(request.scope, trail_of(request.scope), status)])
 
 
-def _counts(scope: Scope) -> bool:
+def _counts(scope: Scope, trail: Trail) -> bool:
     identity = scope["state"].get("identity")
+    if trail.status == 429 and not isinstance(identity, Actor):
+        return False  # or anybody could fill the database; the log has it
     rule = getattr(scope.get("route"), "rule", None)
     return type(identity) is not Unauthenticated or (rule is not None and not rule.open)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from example.config import Settings
+from tests.nixstore import eventually
 from tests.service import Service, expect, expect_problem, in_process, serving
 
 
@@ -46,6 +47,17 @@ def test_who_sends_no_good_token_is_counted_by_address(settings: Settings) -> No
             expect_problem(service.get("/packages", headers=service.with_token("pm_pat_wrong")), 401, "token_malformed")
         expect_problem(service.get("/packages", headers=service.anonymous()), 429, "rate_limited")
         expect(service.get("/packages"), 200)
+
+
+def test_who_is_nobody_and_comes_too_often_does_not_fill_the_audit(settings: Settings) -> None:
+    with limited_service(settings, anonymous="4/hour") as service:
+        for headers in (service.anonymous(), service.with_token("pm_pat_wrong")):
+            for _ in range(10):
+                service.get("/jobs", headers=headers)
+        audit = service.services.audit if service.services else None
+        assert audit is not None and eventually(lambda: audit.waiting == 0)
+        entries = expect(service.get("/audit?all=true&resource=jobs"), 200)
+        assert [entry["status"] for entry in entries] == [401] * 3, "the first token was the first of four"
 
 
 def test_tokens_can_be_counted_by_address_too(settings: Settings) -> None:

@@ -18,6 +18,7 @@ from example.config import Settings
 from example.db import Database
 from example.environments.host import Host
 from example.errors import SchemaMismatch
+from example.identity import sessions
 from example.identity.keys import Keys, check_keys, load_keys
 from example.jobs.engine import JobEngine
 from example.jobs.queue import JobQueue, migrate
@@ -59,6 +60,7 @@ class Core:
     def _purge(self, before: datetime) -> None:
         """What the keeper does once an hour: jobs that ended before ``before``, audit entries past their time, profiles that nobody has."""
         jobs.purge(self.database, before)
+        self.database.transact(lambda session: sessions.purge(session, before))
         runtime = NixRuntime.of(self.settings)
         reconciling.sweep(self.database, Host(runtime, runtime.environments))
         try:

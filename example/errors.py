@@ -21,6 +21,8 @@ class PackageMasterError(Exception):
         super().__init__(detail)
         self.detail = detail
         self.extra = extra
+        self.actor: object = None
+        """Who was refused, where that was proven: for the audit, never for the answer."""
 
 
 class Unauthenticated(PackageMasterError):

@@ -14,13 +14,16 @@ import structlog
 from example.config import Settings
 
 _TOKEN = re.compile(r"(pm_(?:pat|ref|inv)_)[0-9A-Za-z]{9,}")  # parts of one too; the prefix that lists show has 8
-_JWT = re.compile(r"eyJ[0-9A-Za-z_-]{8,}\.[0-9A-Za-z_.-]+")  # a session's access token
-_URL_PASSWORD = re.compile(r"(://[^:/@\s]*:)\S+@|(\bpassword=)[^&\s]+")
+# Bounded, so that a hostile text takes no longer than its length.
+_JWT = re.compile(r"(?<![0-9A-Za-z_-])eyJ[0-9A-Za-z_-]{8,1024}\.[0-9A-Za-z_.-]+")  # a session's access token
+_URL_PASSWORD = re.compile(r"(://[^:/@\s]{0,100}:)\S{1,1000}@|(\bpassword=)[^&\s]+")
 LONGEST_PATH = 500
+LONGEST_REDACTED = 4096
 
 
 def redact(text: str) -> str:
-    """``text`` without tokens and passwords in addresses."""
+    """``text`` without tokens and passwords in addresses; at most its first 4,096 characters, or a secret that is cut would pass."""
+    text = text[:LONGEST_REDACTED]
     text = _JWT.sub("eyJ…", _TOKEN.sub(r"\1…", text))
     return _URL_PASSWORD.sub(lambda found: f"{found[1]}…@" if found[1] else f"{found[2]}…", text)
 

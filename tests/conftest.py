@@ -12,7 +12,7 @@ from example.nix.pins import DEMO
 from tests import databases
 from tests.databases import PostgresServer
 from tests.nixstore import SETS, make_settings
-from tests.service import Service, in_process
+from tests.service import ROOT, Service, in_process
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +48,13 @@ def service(settings: Settings) -> Iterator[Service]:
 def working(settings: Settings) -> Iterator[Service]:
     """The service in this process, jobs included."""
     yield from in_process(settings.model_copy(update={"jobs_in_web": True}))
+
+
+COVERED_ON_SQLITE = ("authorisation", "cli", "docs", "faults", "lifecycle", "sources")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Coverage takes a third of the suite's time. Where nothing depends on the database, the runs on PostgreSQL do without."""
+    for item in items:
+        if "postgresql" in item.name and item.path.parts[len(ROOT.parts) + 1] in COVERED_ON_SQLITE:
+            item.add_marker(pytest.mark.no_cover)

@@ -25,6 +25,8 @@ from example.config import Settings
 from example.web.services import Services
 
 API = "/api/v1"
+UNWANTED: set[str] = set()
+"""More variables that processes of tests don't get."""
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -136,7 +138,7 @@ def free_port() -> int:
 
 def environment_of(settings: Settings) -> dict[str, str]:
     """The environment variables that make another process read these settings."""
-    env = {name: value for name, value in os.environ.items() if name not in ("DATA_DIR", "DATABASE_URL", "SECRET_KEY")}
+    env = {name: value for name, value in os.environ.items() if name not in ("DATA_DIR", "DATABASE_URL", "SECRET_KEY", *UNWANTED)}
     for name, value in settings.model_dump(exclude_none=True).items():
         text = value.get_secret_value() if isinstance(value, SecretStr) else value
         env[name.upper()] = json.dumps(text) if isinstance(text, bool) else str(text)

@@ -68,6 +68,14 @@ class Actor:
                 your_resources=list(self.resources),
             )
 
+    def require_unlimited(self, what: str) -> None:
+        """Raises:
+        ResourceNotInToken: the token is limited to some packages or addresses, and ``what`` would reach beyond.
+        """
+        if self.resources or self.allowed_ips:
+            limits = ", ".join((*self.resources, *self.allowed_ips))
+            raise ResourceNotInToken(f"the {self.label} is limited to {limits}, and {what} reaches beyond; use one without limits")
+
 
 def no_workspace(name: str) -> NotFound:
     """The one answer for a workspace that isn't there and for one that the caller may not see."""

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, bindparam, select
 from sqlalchemy.orm import Session
 
-from example.errors import IpNotAllowed, NotFound, TokenExpired, TokenInvalid, TokenMalformed, TokenRevoked
+from example.errors import Forbidden, IpNotAllowed, NotFound, PackageMasterError, TokenExpired, TokenInvalid, TokenMalformed, TokenRevoked
 from example.identity import access_tokens, tokens
 from example.identity.access_tokens import Claims
 from example.identity.actor import Actor, no_workspace
@@ -43,6 +43,13 @@ _SESSION = (
     .outerjoin(Member, and_(Member.workspace_id == Workspace.id, Member.user_id == User.id))
     .where(LoginSession.sid == bindparam("sid"))
 )
+_RIGHTS = (
+    select(User.disabled_at, User.is_admin, Member.role)
+    .outerjoin(Member, and_(Member.workspace_id == bindparam("workspace_id"), Member.user_id == User.id))
+    .where(User.id == bindparam("user_id"))
+)
+_TOKEN_STILL = _RIGHTS.join(Token, Token.id == bindparam("id")).add_columns(Token.revoked_at.label("over"))
+_SESSION_STILL = _RIGHTS.join(LoginSession, LoginSession.id == bindparam("id")).add_columns(LoginSession.ended_at.label("over"))
 _EVERY_SCOPE = tuple(scope.value for scope in TOP_SCOPES)
 
 
@@ -133,7 +140,7 @@ def _actor(row: Row[*tuple[Any, ...]], scopes: tuple[str, ...]) -> Actor:
         is_admin=row.is_admin,
         workspace_id=row.workspace_id,
         workspace=row.workspace,
-        role=Role.OWNER if row.is_admin else Role(row.role) if row.role else None,
+        role=_role(row),
         credential="session",
         label=f"session of {row.username}",
         token_id=None,
@@ -170,6 +177,14 @@ def verify(
         raise TokenInvalid(
             f"no valid token {tokens.prefix(secret.public_id)}…: it was never issued here, the secret is wrong, or SECRET_KEY has changed"
         )
+    try:
+        return _usable(record, workspace=workspace, address=address, moment=moment)
+    except PackageMasterError as refusal:
+        refusal.actor = record.actor
+        raise
+
+
+def _usable(record: TokenRecord, *, workspace: str | None, address: str | None, moment: datetime) -> Actor:
     actor = record.actor
     if record.revoked_at is not None or record.disabled_at is not None:
         raise TokenRevoked(f"the {actor.label} was revoked; create a new one")
@@ -193,6 +208,14 @@ def verify_session(record: SessionRecord | None, claims: Claims, *, workspace: s
     """
     if record is None or record.user_id != claims.user_id:
         raise TokenInvalid("there is no such session; log in again with POST /api/v1/auth/login")
+    try:
+        return _going_on(record, workspace=workspace, moment=moment)
+    except PackageMasterError as refusal:
+        refusal.actor = record.actor
+        raise
+
+
+def _going_on(record: SessionRecord, *, workspace: str | None, moment: datetime) -> Actor:
     if record.ended_at is not None or record.disabled_at is not None:
         raise TokenRevoked("this session has ended; log in again with POST /api/v1/auth/login")
     if record.expires_at <= moment:
@@ -200,3 +223,22 @@ def verify_session(record: SessionRecord | None, claims: Claims, *, workspace: s
     if record.actor is None or (workspace is not None and record.actor.role is None):
         raise no_workspace(workspace or "default")
     return record.actor
+
+
+def require_still(session: Session, actor: Actor) -> None:
+    """For changes, in their transaction: what was true when the headers came may be over when the body has come at last.
+
+    Raises:
+        TokenRevoked: the credential has ended.
+        Forbidden: the actor's rights have changed.
+    """
+    wanted = {"user_id": actor.user_id, "workspace_id": actor.workspace_id, "id": actor.token_id or actor.session_id}
+    row = session.execute(_TOKEN_STILL if actor.token_id is not None else _SESSION_STILL, wanted).one()
+    if row.over is not None or row.disabled_at is not None:
+        raise TokenRevoked(f"the {actor.label} has ended while the request was under way")
+    if (row.is_admin, _role(row)) != (actor.is_admin, actor.role):
+        raise Forbidden("your rights have changed while the request was under way; send it again")
+
+
+def _role(row: Row[*tuple[Any, ...]]) -> Role | None:
+    return Role.OWNER if row.is_admin else Role(row.role) if row.role else None

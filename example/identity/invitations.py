@@ -48,8 +48,10 @@ def create(session: Session, actor: Actor, keys: Keys, workspace: str, *, role: 
     Raises:
         NotFound: no such workspace.
         InsufficientRole: the actor is less than a maintainer, or less than ``role``.
+        ResourceNotInToken: the token is limited to some packages, and who joins isn't.
     """
     found, own = access.workspace(session, actor, workspace, at_least=MAY_INVITE)
+    actor.require_unlimited("inviting somebody")
     if not own.covers(role):
         raise insufficient_role(own, role, f"the workspace {workspace!r}")
     return issue(session, keys, found, role=role, days=days, created_by=actor.user_id)
@@ -81,6 +83,15 @@ def accept(session: Session, keys: Keys, text: str, user_id: int) -> Joined:
     invitation.used_by = user_id
     role = accounts.join(session, user_id, workspace.id, Role(invitation.role))
     return Joined(workspace.id, workspace.name, role)
+
+
+def require_usable(session: Session, keys: Keys, text: str) -> None:
+    """A look before the work: whoever has no invitation learns nothing else.
+
+    Raises:
+        NotFound: as ``accept``.
+    """
+    _usable(session, keys, text)
 
 
 def _usable(session: Session, keys: Keys, text: str) -> tuple[Invitation, Workspace]:

@@ -45,8 +45,9 @@ def issue(session: Session, actor: Actor, pepper: bytes, request: TokenRequest) 
 
     Raises:
         InsufficientScope: it asks for scopes that the asking token lacks.
-        ResourceNotInToken, IpNotAllowed, Forbidden: it asks for resources, networks or a lifetime beyond the asking token's.
-        Invalid: what it asks for is no network, or longer than the workspace allows.
+        ResourceNotInToken, IpNotAllowed, Forbidden: it asks for resources, networks or a lifetime beyond what the asking token or the
+            workspace allows.
+        Invalid: what it asks for is no network.
         NotFound: somebody has just deleted the workspace.
     """
     scopes = request.scopes if request.scopes is not None else _own_scopes(actor)
@@ -131,7 +132,7 @@ def regenerate(session: Session, actor: Actor, pepper: bytes, token_id: int, *, 
         resources=old.resources,
         allowed_ips=old.allowed_ips,
         created_by=actor.user_id,
-        expires_at=moment + min(old.expires_at - old.created_at, timedelta(days=old.workspace.longest_token_days)),
+        expires_at=_renewed_until(old, actor, moment),
         rotated_from=old.id,
     )
     if overlap_hours:
@@ -238,6 +239,12 @@ def _check_syntax(networks: Sequence[str]) -> None:
             ) from None
 
 
+def _renewed_until(old: Token, actor: Actor, moment: datetime) -> datetime:
+    """As long as it was made to live, within what the workspace allows now; asked for by another token, within that one's life."""
+    until = moment + min(old.expires_at - old.created_at, timedelta(days=old.workspace.longest_token_days))
+    return min(until, actor.expires_at) if actor.token_id not in (None, old.id) else until
+
+
 def _own_scopes(actor: Actor) -> tuple[Scope, ...]:
     """What the asking token has; of a session, what the role grants."""
     if actor.credential == "session":
@@ -248,7 +255,7 @@ def _own_scopes(actor: Actor) -> tuple[Scope, ...]:
 def _expiry(session: Session, days: int | None, actor: Actor) -> datetime:
     longest = session.get_one(Workspace, actor.workspace_id).longest_token_days
     if days is not None and days > longest:
-        raise Invalid("expires_in_days", f"{days} days is longer than the workspace {actor.workspace!r} allows; ask for at most {longest}")
+        raise Forbidden(f"expires_in_days: {days} days is longer than the workspace {actor.workspace!r} allows; ask for at most {longest}")
     expires_at = now() + timedelta(days=min(DEFAULT_DAYS, longest) if days is None else days)
     if actor.credential == "session":
         return expires_at

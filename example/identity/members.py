@@ -53,8 +53,10 @@ def set_role(session: Session, actor: Actor, name: str, username: str, role: Rol
         NotFound: the workspace, or nobody of this name has an account in use.
         InsufficientRole: the actor is no maintainer, or ``role`` or the member's present one is above the actor's own.
         LastOwner: no owner would remain.
+        ResourceNotInToken: the token is limited to some packages, and a member isn't.
     """
     workspace, own = access.workspace(session, actor, name, at_least=Role.MAINTAINER, lock=True)
+    actor.require_unlimited("deciding who is a member")
     _require_covered(own, role, name)
     found = _find(session, workspace, username)
     if found is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from example.errors import TokenExpired, TokenInvalid, TokenRevoked
@@ -99,6 +99,11 @@ def end(session: Session, session_id: int) -> None:
 def end_all(session: Session, user_id: int, *, but: int | None = None) -> None:
     """End every session of a user, but one that may go on."""
     _end(session, LoginSession.user_id == user_id, *([LoginSession.id != but] if but is not None else []))
+
+
+def purge(session: Session, before: datetime) -> None:
+    """Delete sessions that were over before ``before``."""
+    session.execute(delete(LoginSession).where(or_(LoginSession.ended_at < before, LoginSession.expires_at < before)))
 
 
 def _end(session: Session, *which: ColumnElement[bool]) -> None:

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from example.audit.entries import Entry, append
-from example.errors import Unauthenticated
 from example.identity.actor import Actor
+from example.identity.roles import ACCOUNT_FAMILIES
+from example.identity.scopes import family
 from example.web.services import services_of
 
 REFUSED = frozenset({401, 403, 429})
@@ -24,12 +25,13 @@ PREFIX = "/api/v1/"
 
 @dataclass
 class Trail:
-    """What is known so far of a request: ``status`` and ``reason`` of its answer, ``facts`` that a handler knows better, and whether its
-    entry is committed.
+    """What is known so far of a request: ``status`` and ``reason`` of its answer, ``facts`` that a handler knows better, whether it was
+    counted, and whether its entry is committed.
     """
 
     status: int = 500
     reason: str | None = None
+    counted: bool = False
     recorded: bool = False
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -72,11 +74,8 @@ def record(request: Request, session: Session, status: int) -> None:
 
 
 def _counts(scope: Scope, trail: Trail) -> bool:
-    identity = scope["state"].get("identity")
-    if trail.status == 429 and not isinstance(identity, Actor):
-        return False  # or anybody could fill the database; the log has it
-    rule = getattr(scope.get("route"), "rule", None)
-    return type(identity) is not Unauthenticated or (rule is not None and not rule.open)
+    """Of who is nobody only what the limits count: or anybody could fill the database. The log has everything."""
+    return isinstance(scope["state"].get("identity"), Actor) or (trail.counted and trail.status != 429)
 
 
 def _entry(scope: Scope, trail: Trail, status: int) -> Entry:
@@ -97,17 +96,25 @@ def _entry(scope: Scope, trail: Trail, status: int) -> Entry:
         "required_scope": rule.scope.value if rule is not None and rule.scope is not None else None,
         "status": status,
     }
-    if isinstance(identity, Actor):
+    known = identity if isinstance(identity, Actor) else getattr(identity, "actor", None)  # proven, and refused nevertheless
+    if known is not None:
         told |= {
-            "workspace_id": identity.workspace_id,
-            "user_id": identity.user_id,
-            "username": identity.username,
-            "credential": identity.credential,
-            "token_id": identity.token_id,
-            "token_prefix": identity.token_prefix,
-            "scopes": " ".join(identity.token_scopes),
+            "workspace_id": known.workspace_id if _is_of_the_workspace(known, rule) else None,
+            "user_id": known.user_id,
+            "username": known.username,
+            "credential": known.credential,
+            "token_id": known.token_id,
+            "token_prefix": known.token_prefix,
+            "scopes": " ".join(known.token_scopes),
         }
+        told["decision"] = "denied" if known is not identity else told["decision"]
     return Entry(**(told | trail.facts))
+
+
+def _is_of_the_workspace(actor: Actor, rule: Any) -> bool:
+    """Whether its members may read of it: not what strangers do, nor what is about accounts."""
+    scope = rule.scope if rule is not None else None
+    return actor.role is not None and (scope is None or family(scope) not in ACCOUNT_FAMILIES)
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:

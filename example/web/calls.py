@@ -15,6 +15,8 @@ from fastapi import Request, Response
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
+from example.identity.actor import Actor
+from example.identity.credentials import require_still
 from example.lifecycle.switching import Bench
 from example.web import audit_trail
 from example.web.services import services
@@ -53,6 +55,7 @@ async def write(request: Request, verb: Callable[[Session], Result], status: Cal
     held, usual = services(request), declared_status(request)
 
     def work(session: Session) -> Result:
+        _require_still(request, session)
         result = verb(session)
         audit_trail.record(request, session, status(result) if status else usual)
         return result
@@ -74,10 +77,17 @@ async def change(request: Request, verb: Callable[[Bench], Result]) -> Result:
         audit_trail.record(request, session, declared_status(request))
         taken = True
 
+    await read(request, lambda session: _require_still(request, session))
     bench = Bench(held.core.database, held.host, held.core.settings.data_dir, record)
     result = await to_thread.run_sync(verb, bench, limiter=held.changes)
     audit_trail.trail_of(request.scope).recorded = taken
     return result
+
+
+def _require_still(request: Request, session: Session) -> None:
+    identity = request.scope["state"]["identity"]
+    if isinstance(identity, Actor):
+        require_still(session, identity)
 
 
 def declared_status(request: Request) -> int:

@@ -8,6 +8,7 @@ from example.errors import RateLimited
 from example.identity.actor import Actor
 from example.ratelimit.limiter import Window, headers_of
 from example.ratelimit.policies import Policy, address_subject
+from example.web.audit_trail import trail_of
 from example.web.services import services
 
 
@@ -17,6 +18,7 @@ async def count(request: Request) -> None:
     Raises:
         RateLimited: the window is full.
     """
+    trail_of(request.scope).counted = True
     policies, identity = services(request).limiter.policies, request.scope["state"]["identity"]
     if not isinstance(identity, Actor):
         await hit(request, policies.anonymous, _address(request))

@@ -20,7 +20,7 @@ from tests.authorisation.oracle import PASSWORD
 from tests.authorisation.world import EASY
 from tests.databases import PostgresServer
 from tests.nixstore import make_settings
-from tests.service import API, Service, expect, serving
+from tests.service import API, UNWANTED, Service, expect, serving
 
 _numbers = itertools.count(1)
 
@@ -119,3 +119,11 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         one, two = (running.enter_context(serving(settings, folder / name))[1] for name in ("one", "two"))
         yield Pair(one, two, database)
     database.close()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def uncovered() -> Iterator[None]:
+    """Server processes without coverage: there are many requests, and other tests cover the same."""
+    UNWANTED.add("COVERAGE_PROCESS_CONFIG")
+    yield
+    UNWANTED.clear()

@@ -47,7 +47,7 @@ class Checkout:
     def env(self) -> dict[str, str]:
         """An environment without settings, and without what the person who runs the tests has saved."""
         settings = {*Settings.model_fields, "nix_path", "pkgctl_token", "api_key", "makeflags", "makelevel", "xdg_config_home"}
-        kept = {name: value for name, value in os.environ.items() if name.lower() not in settings}
+        kept = {name: value for name, value in os.environ.items() if name.lower() not in settings and not name.startswith("COV")}
         home = {"HOME": str(self.folder / "home"), "PKGCTL_URL": self.url, "PKGCTL_KEYRING": "off", "NO_PROXY": "127.0.0.1"}
         return kept | home | {"PYTHONPATH": str(ROOT)} | self.more
 

@@ -125,3 +125,12 @@ def test_a_session_outlives_a_change_of_the_key(database: Database, begun: Grant
     both, new = derive_keys("n" * 40, "k" * 40), derive_keys("n" * 40)
     following = refreshed(database, both, begun.refresh_token)
     assert refreshed(database, new, following.refresh_token).user_id == begun.user_id
+
+
+def test_sessions_that_are_long_over_are_deleted(database: Database, begun: Grant) -> None:
+    database.transact(lambda session: sessions.purge(session, now()))
+    assert row(database).user_id == begun.user_id
+    change(database, ended_at=now() - timedelta(days=2))
+    database.transact(lambda session: sessions.purge(session, now() - timedelta(days=1)))
+    with database.read() as session:
+        assert session.scalars(select(LoginSession)).all() == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable
@@ -298,3 +299,25 @@ def test_an_anonymous_look_at_what_is_public_leaves_no_entry(service: Service) -
     asked(service, "GET", "/packages")  # the queue keeps the order
     ids = {one["request_id"] for one in entries(service, all=True, limit=1000)}
     assert not ids & {answer.headers["x-request-id"] for answer in answers}
+
+
+def test_a_token_that_is_refused_after_it_was_proven_is_named(shared: Service, owner: Holder) -> None:
+    made = expect(shared.post("/tokens", {}, headers=owner.headers), 201)
+    expect(shared.delete(f"/tokens/{made['id']}", headers=owner.headers), 200)
+    entry = asked(shared, "GET", "/packages", headers=shared.with_token(made["token"]))
+    assert (entry["decision"], entry["reason"], entry["token_id"], entry["username"]) == ("denied", "token_revoked", made["id"], owner.name)
+    entry = asked(shared, "GET", "/packages", headers=owner.headers | {"X-Workspace": "nowhere"})
+    assert (entry["decision"], entry["reason"], entry["username"]) == ("denied", "not_found", owner.name)
+
+
+def test_what_is_about_an_account_is_in_no_workspaces_audit(shared: Service, owner: Holder) -> None:
+    assert asked(shared, "GET", "/users/me", headers=owner.headers)["workspace_id"] is None
+
+
+def test_nobody_can_fill_it_where_nobody_is_counted(service: Service) -> None:
+    before = len(entries(service, all="true", limit=1000))
+    for headers in (service.anonymous(), service.with_token("x")):
+        for method, path in (("GET", "/health"), ("GET", "/nowhere"), ("PATCH", "/api/v1/users/me"), ("GET", "/docs")):
+            service.http.request(method, path, headers=headers)
+    time.sleep(0.2)
+    assert len(entries(service, all="true", limit=1000)) == before + 1, "the first look"

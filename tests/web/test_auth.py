@@ -241,3 +241,8 @@ def test_what_ends_a_session_counts_on_every_process_from_the_next_request_on(tw
     database.close()
     on_the_other(newest, 401)
     expect(newest.get("/users/me"), 401)
+
+
+def test_without_a_good_invitation_nobody_learns_which_names_are_taken(shared: Service, alice: Person) -> None:
+    body = {"username": alice.name, "email": "other@example.org", "password": PASSWORD, "invitation": "pm_inv_" + "0" * 50}
+    expect_problem(shared.post("/auth/register", body, headers=shared.anonymous()), 404, "not_found")

@@ -139,7 +139,7 @@ def test_settings_are_everybodys_to_read_and_a_maintainers_to_change(shared: Ser
 def test_new_tokens_live_as_long_as_the_workspace_allows(shared: Service, fresh: Fresh, owner: Holder, team: str) -> None:
     inside = token_in(shared, owner, team)
     expect(put(shared, f"/workspaces/{team}/settings", {"longest_token_days": 7}, owner), 200)
-    expect_problem(shared.post("/tokens", {"expires_in_days": 8}, headers=inside), 422, "validation_error")
+    expect_problem(shared.post("/tokens", {"expires_in_days": 8}, headers=inside), 403, "forbidden")
     expect(shared.post("/tokens", {"expires_in_days": 7}, headers=inside), 201)
 
 
@@ -354,3 +354,21 @@ def test_of_ten_who_create_a_workspace_at_once_one_does(shared: Service, fresh: 
     people = [holder(shared, fresh.name("racer")) for _ in range(10)]
     assert at_once(*(lambda w=who: shared.post("/workspaces", {"name": name}, headers=w.headers) for who in people)) == [201] + [409] * 9
     assert len(owners(shared, name)) == 1
+
+
+def test_a_token_limited_to_some_packages_decides_about_no_member(shared: Service, fresh: Fresh, owner: Holder, team: str) -> None:
+    inside = token_in(shared, owner, team)
+    limited_one = expect(shared.post("/tokens", {"resources": ["hello*"]}, headers=inside), 201)
+    headers = shared.with_token(limited_one["token"])
+    guest = holder(shared, fresh.name("guest"))
+    path = f"/api/v1/workspaces/{team}/members/{guest.name}"
+    expect_problem(shared.http.put(path, json={"role": "owner"}, headers=headers), 403, "resource_not_in_token")
+    expect_problem(shared.post(f"/workspaces/{team}/invitations", {"role": "owner"}, headers=headers), 403, "resource_not_in_token")
+    assert roles(shared, team, owner) == {owner.name: "owner"}
+
+
+def test_a_token_that_another_regenerates_does_not_outlive_that_one(shared: Service, owner: Holder, team: str) -> None:
+    inside = token_in(shared, owner, team)
+    long, short = (expect(shared.post("/tokens", {"expires_in_days": days}, headers=inside), 201) for days in (80, 2))
+    fresh = expect(shared.post(f"/tokens/{long['id']}/regenerate", headers=shared.with_token(short["token"])), 200)
+    assert fresh["expires_at"] == short["expires_at"]

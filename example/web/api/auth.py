@@ -12,7 +12,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr
 from sqlalchemy.orm import Session
 
 from example.errors import Forbidden
-from example.identity import accounts, passwords, registering, sessions, tokens
+from example.identity import accounts, invitations, passwords, registering, sessions, tokens
 from example.identity.accounts import Account, Credentials, NewAccount
 from example.identity.actor import Actor
 from example.identity.sessions import Grant, Theft
@@ -130,6 +130,8 @@ async def register(request: Request, body: Registration) -> Response:
     invitation = body.invitation.get_secret_value() if body.invitation is not None else None
     rule, password = held.core.settings.registration_rule, body.password.get_secret_value()
     accounts.require_open(rule, invited=invitation is not None)
+    if invitation is not None:
+        await calls.read(request, lambda session: invitations.require_usable(session, held.core.keys, invitation))
     wanted = NewAccount(body.username, body.email, None)
     await passwords.aside(passwords.require_good, password, names=(wanted.username, wanted.email))
     account = replace(wanted, password_hash=await passwords.aside(passwords.hashed, password))

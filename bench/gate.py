@@ -25,7 +25,7 @@ NEEDS = ("wrk", "taskset")
 CONNECTIONS = 16
 LOGINS = 20
 PASSWORD = "a long enough pass phrase 7"
-GATED, PLAIN = "service", "without"
+GATED, PLAIN, FASTAPI = "service", "without", "fastapi"
 SETTLED_SECONDS = 2.0
 
 
@@ -36,6 +36,7 @@ def measure(run: Run) -> Iterator[Row]:
     servers = {
         GATED: Server(SERVICE, run.folder / GATED, settings, core=core),
         PLAIN: Server("bench.ungated:app", run.folder / PLAIN, settings | {"JOBS_IN_WEB": "false"}, core=core),
+        FASTAPI: Server("bench.references:fastapi", run.folder / FASTAPI, core=core),
     }
     found: dict[str, list[Load]] = {name: [] for name in servers}
     cpu: dict[str, list[float]] = {name: [] for name in servers}
@@ -68,6 +69,8 @@ def _rows(found: dict[str, list[Load]], cpu: dict[str, list[float]], kept: list[
     rates = {name: [result.rate for result in results] for name, results in found.items()}
     what, reference = f"GET package, {CONNECTIONS} connections", "itself without audit and limits"
     yield compare(NAME, what, "req/s", rates[GATED], rates[PLAIN], reference, Target("ratio", 0.8, at_least=True))
+    without = f"{what}, without audit and limits"
+    yield compare(NAME, without, "req/s", rates[PLAIN], rates[FASTAPI], "FastAPI, no database", Target("ratio", 0.4, at_least=True))
     yield compare(NAME, f"{what}, processor time", "µs/req", cpu[GATED], cpu[PLAIN], reference)
     # wrk ends in the middle of what it has sent last: of these answers it counts none, and the audit has all of them.
     yield alone(NAME, "audit entries a request, 2 s after the load", "", kept, Target("value", 1.0, at_least=True))

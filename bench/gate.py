@@ -52,6 +52,8 @@ def measure(run: Run) -> Iterator[Row]:
                     seconds = run.plan.seconds if round_ else WARM_UP_SECONDS
                     result = load(server.port, [path], token=client.token, connections=CONNECTIONS, seconds=seconds, core=load_core)
                     used = server.cpu_seconds() - used
+                    if result.errors:
+                        raise RuntimeError(f"{name}: {result.errors} requests failed")
                     if name == GATED:
                         time.sleep(SETTLED_SECONDS)
                 if round_:

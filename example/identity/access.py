@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from example.errors import NotFound
 from example.identity.actor import Actor, insufficient_role, no_workspace
-from example.identity.roles import Role
+from example.identity.roles import Role, held
 from example.models import Environment, Job, Member, Package, Workspace
 
 
@@ -78,9 +78,9 @@ def workspace(session: Session, actor: Actor, name: str, *, at_least: Role = Rol
     query = select(Workspace).where(Workspace.name == name, Workspace.deleted_at.is_(None))
     found = session.scalar(query.with_for_update() if lock else query)
     member = session.get(Member, (found.id, actor.user_id)) if found is not None else None
-    if found is None or (member is None and not actor.is_admin):
+    role = held(member.role if member else None, is_admin=actor.is_admin)
+    if found is None or role is None:
         raise no_workspace(name)
-    role = Role.OWNER if actor.is_admin or member is None else Role(member.role)
     if not role.covers(at_least):
         raise insufficient_role(role, at_least, f"the workspace {name!r}")
     return found, role

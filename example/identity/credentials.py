@@ -7,8 +7,8 @@ and may be cached by the caller; verifying is pure.
 from __future__ import annotations
 
 import base64
-import hmac
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,11 +21,10 @@ from example.identity import access_tokens, tokens
 from example.identity.access_tokens import Claims
 from example.identity.actor import Actor, no_workspace
 from example.identity.patterns import address_allowed
-from example.identity.roles import Role
+from example.identity.roles import held
 from example.identity.scopes import TOP_SCOPES, closure
 from example.models import LoginSession, Member, Token, User, Workspace
 
-_ABSENT = b"\0" * 32
 _USER = (User.id.label("user_id"), User.username, User.is_admin, User.disabled_at)
 _WHERE = (Workspace.id.label("workspace_id"), Workspace.name.label("workspace"), Member.role)
 _TOKEN = (
@@ -140,7 +139,7 @@ def _actor(row: Row[*tuple[Any, ...]], scopes: tuple[str, ...]) -> Actor:
         is_admin=row.is_admin,
         workspace_id=row.workspace_id,
         workspace=row.workspace,
-        role=_role(row),
+        role=held(row.role, is_admin=row.is_admin),
         credential="session",
         label=f"session of {row.username}",
         token_id=None,
@@ -171,16 +170,21 @@ def verify(
         TokenInvalid, TokenRevoked, TokenExpired, IpNotAllowed.
         NotFound: another workspace than the token's.
     """
-    expected = record.digest if record else _ABSENT
-    matching = [hmac.compare_digest(expected, tokens.digest(pepper, secret)) for pepper in peppers]
-    if record is None or not any(matching):
+    if not tokens.is_digest(record.digest if record else None, peppers, secret) or record is None:
         raise TokenInvalid(
             f"no valid token {tokens.prefix(secret.public_id)}…: it was never issued here, the secret is wrong, or SECRET_KEY has changed"
         )
-    try:
+    with _naming(record.actor):
         return _usable(record, workspace=workspace, address=address, moment=moment)
+
+
+@contextmanager
+def _naming(actor: Actor | None) -> Iterator[None]:
+    """What is refused from here on, is refused to ``actor``: their credential was proven."""
+    try:
+        yield
     except PackageMasterError as refusal:
-        refusal.actor = record.actor
+        refusal.actor = actor
         raise
 
 
@@ -208,11 +212,8 @@ def verify_session(record: SessionRecord | None, claims: Claims, *, workspace: s
     """
     if record is None or record.user_id != claims.user_id:
         raise TokenInvalid("there is no such session; log in again with POST /api/v1/auth/login")
-    try:
+    with _naming(record.actor):
         return _going_on(record, workspace=workspace, moment=moment)
-    except PackageMasterError as refusal:
-        refusal.actor = record.actor
-        raise
 
 
 def _going_on(record: SessionRecord, *, workspace: str | None, moment: datetime) -> Actor:
@@ -236,9 +237,5 @@ def require_still(session: Session, actor: Actor) -> None:
     row = session.execute(_TOKEN_STILL if actor.token_id is not None else _SESSION_STILL, wanted).one()
     if row.over is not None or row.disabled_at is not None:
         raise TokenRevoked(f"the {actor.label} has ended while the request was under way")
-    if (row.is_admin, _role(row)) != (actor.is_admin, actor.role):
+    if (row.is_admin, held(row.role, is_admin=row.is_admin)) != (actor.is_admin, actor.role):
         raise Forbidden("your rights have changed while the request was under way; send it again")
-
-
-def _role(row: Row[*tuple[Any, ...]]) -> Role | None:
-    return Role.OWNER if row.is_admin else Role(row.role) if row.role else None

@@ -15,7 +15,7 @@ from example.errors import NotFound, TokenMalformed
 from example.identity import access, accounts, tokens
 from example.identity.actor import Actor, insufficient_role
 from example.identity.keys import Keys
-from example.identity.roles import Role
+from example.identity.roles import Role, held
 from example.identity.tokens import INVITATION, Secret
 from example.models import Invitation, Member, User, Workspace, now
 
@@ -119,5 +119,5 @@ def _still_given(session: Session, invitation: Invitation) -> bool:
         return True
     maker = session.get_one(User, invitation.created_by)
     member = session.get(Member, (invitation.workspace_id, maker.id))
-    role = Role.OWNER if maker.is_admin else Role(member.role) if member is not None else None
+    role = held(member.role if member else None, is_admin=maker.is_admin)
     return maker.disabled_at is None and role is not None and role.covers(MAY_INVITE) and role.covers(Role(invitation.role))

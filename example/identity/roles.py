@@ -53,6 +53,13 @@ EVERYTHING: frozenset[Scope] = frozenset(scope for rungs in LADDERS.values() for
 _LOWEST: dict[Scope, Role | None] = {scope: next((role for role in Role if scope in GRANTS[role]), None) for scope in Scope}
 
 
+def held(role: str | None, *, is_admin: bool) -> Role | None:
+    """The role of a member's row (``None``: there is none): an instance administrator is owner everywhere."""
+    if is_admin:
+        return Role.OWNER
+    return Role(role) if role else None
+
+
 def granted(role: Role | None, *, is_admin: bool) -> frozenset[Scope]:
     """What somebody may do who has ``role`` in a workspace; ``None``: is no member of it."""
     if is_admin:
